@@ -9,6 +9,7 @@ import {
   addJobArgument,
   addJobOptions,
   addJobsArgument,
+  addOnceOption,
   addOnOption,
   addPlacementOption,
   addSpecOptions,
@@ -65,7 +66,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
   run: {
     description: "start CMD in its own session and cgroup, wait for it, and pass its exit code on",
     define: (command) =>
-      addJobOptions(command)
+      addOnceOption(addJobOptions(command))
         .argument("<cmd...>", "the command and its arguments, after --")
         .option("-w, --workdir <dir>", "start CMD in this directory")
         .option(
@@ -88,7 +89,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
   exec: {
     description: "become CMD, under limits: for the job of a scheduler, which keeps its own child",
     define: (command) =>
-      addPlacementOption(addSpecOptions(command))
+      addOnceOption(addPlacementOption(addSpecOptions(command)))
         .argument("<cmd...>", "the command and its arguments, after --")
         .option("-w, --workdir <dir>", "start CMD in this directory")
         .addHelpText("after", EXEC_NOTE)
@@ -260,19 +261,22 @@ const COMMANDS: Record<string, CommandDefinition> = {
         .option("--no-probe", "do not run ffprobe to find the lengths of input files")
         .addOption(sortOption())
         .option("--no-trunc", "on a terminal, show all columns and the whole command")
-        .option("--json", "print a JSON line for each job, tenant and GPU, again after each interval"),
+        .option("--json", "print a JSON line for each job, tenant and GPU, again after each interval")
+        .option("--machine", "with --json, end each interval with a line for the machine"),
     load: async () => (await import("./commands/stats.ts")).stats,
   },
   top: {
     description: "show on the whole terminal what jobs use and what holds them back, again each second",
     define: (command) =>
-      addStateOption(command)
+      addOnOption(addStateOption(command))
         .option("--once", "print one table, as in a pipe, and exit")
-        .option(
-          "--interval <time>",
-          "set the time between two measurements, over which the rates are measured",
-          parseStatsInterval,
-          1000,
+        .addOption(
+          new Option(
+            "--interval <time>",
+            "set the time between two measurements, over which the rates are measured",
+          )
+            .argParser(parseStatsInterval)
+            .default(1000, "1s"),
         )
         .addOption(
           new Option(
@@ -534,6 +538,10 @@ function defineCommand(
 
 /** Returns a handler that runs the command on the machines that `--on` names. */
 async function loadRemote(name: string, on: string, command: Command): Promise<Handler> {
+  if (name === "top") {
+    const { topOnHosts } = await import("./commands/topOnHosts.ts");
+    return () => topOnHosts(command.opts());
+  }
   const { runOnHosts } = await import("./remote/remoteCommand.ts");
   return () => runOnHosts(name, process.argv.slice(3), { ...command.opts(), on });
 }

@@ -12,6 +12,8 @@ export interface JobSpec extends Pick<JobFields, "jobId" | "limits" | "intent" |
   decidedBy?: JobFields["decidedBy"];
   /** The placement on cgroup v2 of a process that runs already; absent: `auto`. */
   placement?: Placement;
+  /** Register the job only if no job has ever had its id. */
+  once?: boolean;
 }
 
 /** A customer or account whose jobs can share limits. */

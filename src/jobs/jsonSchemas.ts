@@ -6,8 +6,8 @@ import { JOB_OUTCOMES } from "./model/outcome.ts";
 
 /**
  * The JSON objects that describe jobs. `docs/json.md` is made from these schemas, and each JSON output in a test is
- * checked against them. Commands import only the types, so none loads the schemas. Objects are strict: a key that is
- * not here is an error. Keys stay; new ones can be added.
+ * checked against them. Commands import only the types, so that none loads the schemas except `top --on`, which reads what
+ * other machines print. Objects are strict: a key that is not here is an error. Keys stay; new ones can be added.
  */
 
 /** Describes a key. `null` means that the value is not known, unless the description gives another meaning. */

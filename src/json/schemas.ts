@@ -14,6 +14,7 @@ import {
 } from "../jobs/jsonSchemas.ts";
 import { LIMIT_NAMES } from "../limits/table.ts";
 import { hindranceSchema } from "./hindranceSchema.ts";
+import { machineUse } from "./machineSchema.ts";
 
 /** The keys of the present memory of one job. */
 const presentMemory = {
@@ -753,7 +754,7 @@ export const JSON_DOCUMENTS: readonly JsonDocument[] = [
   { command: "ps", option: "--daemon", form: "document", schema: daemon.nullable() },
   { command: "ps", form: "document", schema: z.array(listed) },
   { command: "stats", option: "--on", form: "lines", schema: remote },
-  { command: "stats", form: "lines", schema: z.union([jobUse, tenantUse, deviceUse]) },
+  { command: "stats", form: "lines", schema: z.union([jobUse, tenantUse, deviceUse, machineUse]) },
   { command: "capacity", form: "document", schema: capacity },
   { command: "inspect", form: "document", schema: inspected },
   { command: "history", option: "--on", form: "document", schema: z.array(remote) },

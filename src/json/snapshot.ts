@@ -2,23 +2,18 @@ import { version } from "../../package.json";
 import { type SlaRates, slaRatesJson } from "../jobs/exit/slaRates.ts";
 import { isoTime } from "../jobs/json.ts";
 import type { ResultJson } from "../jobs/jsonSchemas.ts";
-import type { MachinePressure, MachineReading } from "../metrics/machine.ts";
 import { tenantTotals } from "../metrics/tenants.ts";
 import type { DeviceReading } from "../sys/nvml.ts";
 import { deviceUseJson } from "./jobUse.ts";
 import { type ClockPair, jobViewJson, tenantViewJson, type ViewedJob } from "./jobView.ts";
-import { rounded } from "./rounding.ts";
+import { type MachineParts, machineJson } from "./machine.ts";
 import type { JobViewJson, SnapshotJson } from "./snapshotSchemas.ts";
 
 /** All that a daemon knows at one time. */
-export interface SnapshotParts {
+export interface SnapshotParts extends MachineParts {
   readonly at: ClockPair;
   readonly hostname: string;
   readonly daemon: { readonly pid: number; readonly startMs: number };
-  readonly machine: MachineReading;
-  readonly pressure: MachinePressure;
-  /** Of all CPUs. `null`: unknown. */
-  readonly busyPercent: number | null;
   readonly sla: SlaRates;
   readonly events: SnapshotJson["events"];
   readonly problems: SnapshotJson["problems"];
@@ -57,22 +52,6 @@ export function snapshotJson(parts: SnapshotParts): SnapshotJson {
 /** The clocks are read one after the other, so that ms would differ from one snapshot to the next. */
 function bootTime({ wallMs, bootMs }: ClockPair): string {
   return new Date(Math.round((wallMs - bootMs) / 1000) * 1000).toISOString();
-}
-
-function machineJson({ machine, pressure, busyPercent }: SnapshotParts): SnapshotJson["machine"] {
-  const { cpuCount, memoryTotalBytes, memoryUsedBytes } = machine;
-  const isKnown = memoryTotalBytes !== null && memoryUsedBytes !== null;
-  return {
-    cpu_count: cpuCount,
-    cpu_busy_percent: rounded(busyPercent),
-    cpu_pressure_percent: pressure.cpuSomePercent,
-    memory_pressure_percent: pressure.memorySomePercent,
-    memory_full_pressure_percent: pressure.memoryFullPercent,
-    io_pressure_percent: pressure.ioSomePercent,
-    io_full_pressure_percent: pressure.ioFullPercent,
-    memory_total_bytes: memoryTotalBytes,
-    memory_available_bytes: isKnown ? memoryTotalBytes - memoryUsedBytes : null,
-  };
 }
 
 function countsJson(views: readonly JobViewJson[]): SnapshotJson["counts"] {

@@ -1,28 +1,9 @@
 import { z } from "zod";
 import { bytes, count, described, resultSchema, text, time } from "../jobs/jsonSchemas.ts";
+import { machineSchema } from "./machineSchema.ts";
 import { deviceUse, jobUse, listed, problem, slaRates, tenantUse } from "./schemas.ts";
 
 /** The documents that a daemon shows about itself and its jobs. The web server and the control socket have the same ones. */
-
-const percentOfTime = (what: string) =>
-  described(z.number().nullable(), `the part of the last 10 s in which ${what}, 0 to 100`);
-
-const machine = z
-  .strictObject({
-    cpu_count: described(z.number().int(), "the CPUs"),
-    cpu_busy_percent: described(
-      z.number().nullable(),
-      "the busy part of all CPUs since the snapshot before, 0 to 100; `null`: there was none in the last 30 s",
-    ),
-    cpu_pressure_percent: percentOfTime("at least one thread waited for a CPU"),
-    memory_pressure_percent: percentOfTime("at least one thread waited for memory"),
-    memory_full_pressure_percent: percentOfTime("all threads that could have run waited for memory"),
-    io_pressure_percent: percentOfTime("at least one thread waited for a disk"),
-    io_full_pressure_percent: percentOfTime("all threads that could have run waited for a disk"),
-    memory_total_bytes: bytes("the memory of the machine"),
-    memory_available_bytes: bytes("memory that new programs can have without swapping"),
-  })
-  .meta({ id: "Machine", description: "What the whole machine uses, all programs together." });
 
 const limitsInForce = z
   .strictObject({
@@ -65,7 +46,7 @@ export const snapshotSchema = z
     boot_time: described(z.iso.datetime(), "when the machine was started, to the second; ISO 8601 in UTC"),
     daemon_start_time: time("when `ffrtmp watch` was started"),
     daemon_pid: described(z.number().int(), "its process"),
-    machine,
+    machine: machineSchema,
     counts: described(
       z.strictObject({
         ...runningCounts,

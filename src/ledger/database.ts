@@ -58,6 +58,21 @@ export function openFile(
   }
 }
 
+/**
+ * Executes an action in one transaction, which is on the disk when this returns: also power loss does not undo it. Waits for the
+ * lock of other processes for up to `lockTimeoutMs`. Not in another transaction.
+ */
+export function writeDurably<T>(db: Database, action: () => T, lockTimeoutMs: number): T {
+  waitForLocks(db, lockTimeoutMs);
+  db.run("PRAGMA synchronous = FULL");
+  try {
+    return db.transaction(action).immediate();
+  } finally {
+    db.run("PRAGMA synchronous = NORMAL");
+    waitForLocks(db);
+  }
+}
+
 /** Sets how long a statement waits for the lock of another process. */
 export function waitForLocks(db: Database, timeoutMs = LOCK_TIMEOUT_MS): void {
   db.run(`PRAGMA busy_timeout = ${timeoutMs}`);

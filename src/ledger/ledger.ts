@@ -106,6 +106,36 @@ export class Ledger extends LedgerStore {
     throwingConflicts(() => this.write(...insertInto("jobs", jobToRow(job))));
   }
 
+  /**
+   * Adds a new job with an id that no recorded job has, and that was never added this way before. Both are checked in the
+   * transaction that adds the job, which is on the disk when this returns. Throws JobConflict or NotWritten, having written
+   * nothing.
+   */
+  registerOnce(job: OpenJob): void {
+    const { jobId, createdMs } = job;
+    // The inbox first: a job that moves to the file meanwhile is found there.
+    this.#rejectConflictInInbox(job);
+    if (this.jobsNamed(jobId).length > 0) throw new JobConflict(`a job had the id ${jobId}`);
+    const statements = [
+      insertInto("jobs", jobToRow(job)),
+      insertInto("once_ids", { job_id: jobId, used_ms: createdMs }),
+    ];
+    throwingConflicts(() =>
+      this.writeNowOrNever((db) => {
+        const used = db.query("SELECT 1 FROM jobs WHERE job_id = ?").get(jobId);
+        if (used !== null) throw new JobConflict(`a job had the id ${jobId}`);
+        for (const [sql, row] of statements) db.query<unknown, Row>(sql).run(row);
+      }),
+    );
+  }
+
+  /** Returns when `registerOnce` added a job with this id; `undefined`: never. The record of the job may be deleted. */
+  usedOnceMs(jobId: string): number | undefined {
+    const sql = "SELECT used_ms FROM once_ids WHERE job_id = $jobId";
+    const usedMs = this.ledgerRows(sql, { jobId })[0]?.["used_ms"];
+    return usedMs === undefined ? undefined : Number(usedMs);
+  }
+
   /** Throws JobConflict, having written nothing, when another open job governs the process. */
   recordRunning(job: StartingJob, { process, startedMs, startedBootMs, ...facts }: RunningFacts): RunningJob {
     const { pid, startTicks } = process;

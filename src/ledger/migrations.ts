@@ -145,6 +145,12 @@ const MIGRATIONS: (string | ((db: Database) => void))[] = [
   ALTER TABLE usage_histories ADD COLUMN hindered TEXT;
   ALTER TABLE results ADD COLUMN hindered TEXT;
   `,
+  // The ids of jobs that were started with --once. They outlive the records of their jobs, which are deleted.
+  `
+  CREATE TABLE once_ids (job_id TEXT PRIMARY KEY, used_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TRIGGER once_ids_are_kept BEFORE DELETE ON once_ids
+    BEGIN SELECT RAISE(ABORT, 'an id that was used with --once stays used'); END;
+  `,
 ];
 
 /** Converts the jobs that have something left to undo. Those that are cleaned up stay as 0.1.0 wrote them. */

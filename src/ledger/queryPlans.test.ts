@@ -50,6 +50,8 @@ const process = someProcess();
 /** A call of each method that executes statements. */
 const CALLS: Record<string, (ledger: Ledger) => unknown> = {
   register: (ledger) => ledger.register(someJob()),
+  registerOnce: (ledger) => ledger.registerOnce(someJob()),
+  usedOnceMs: (ledger) => ledger.usedOnceMs("transcode-001"),
   recordRunning: (ledger) =>
     ledger.recordRunning(someStartingJob(), {
       process,

@@ -21,6 +21,19 @@ const STUCK_PAUSE_MS = 300_000;
 const MAX_FOLDED_AT_START = 500;
 /** The longest wait for a lock at the end of this process, when the changes would be lost. */
 const LAST_WAIT_MS = 2000;
+/** The longest wait for a lock for a change that is made now or not at all. */
+const NOW_OR_NEVER_WAIT_MS = 5000;
+
+/** A change that must not wait was not made. The message is the reason, of the file or the file system. */
+export class NotWritten extends Error {
+  /** The operator's next step. */
+  readonly remedy: string;
+
+  constructor(reason: string, remedy: string) {
+    super(reason);
+    this.remedy = remedy;
+  }
+}
 
 /**
  * The use of a ledger. `create`: for governing, with a new file where there is none. `change`: of what is recorded; a
@@ -176,6 +189,23 @@ export abstract class LedgerStore {
     } catch (error) {
       if (!database.isMediumTrouble(error)) throw error;
       return undefined;
+    }
+  }
+
+  /**
+   * Executes an action in one transaction that is on the disk when this returns. Throws NotWritten where it cannot be, having
+   * changed nothing: no part of it waits in memory. Throws what the action throws, having changed nothing.
+   */
+  protected writeNowOrNever(action: (db: Database) => void): void {
+    try {
+      this.#file ??= this.#openFile(NOW_OR_NEVER_WAIT_MS);
+      // What waits comes first, where it can be written.
+      this.flush();
+      this.#guard((db) => database.writeDurably(db, () => action(db), NOW_OR_NEVER_WAIT_MS));
+    } catch (error) {
+      if (!database.isMediumTrouble(error)) throw error;
+      const { reason, remedy } = this.#describe(error);
+      throw new NotWritten(reason, remedy);
     }
   }
 

@@ -1,8 +1,8 @@
 import { beforeEach, expect, test } from "bun:test";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { askHost } from "../../src/cli/remote/ssh.ts";
-import { until, useSandbox } from "../support/sandbox.ts";
-import { makeStandInSsh } from "../support/standInSsh.ts";
+import { useSandbox } from "../support/sandbox.ts";
+import { makeStandInSsh, startJobOn } from "../support/standInSsh.ts";
 
 // `--on`: other machines are state directories here, and ssh is a stand-in that runs the command in one of them.
 
@@ -14,24 +14,7 @@ beforeEach(() => {
   env = makeStandInSsh(sandbox());
 });
 
-/** Starts a job on a machine, and returns when it runs. */
-async function startJob(host: string, jobId: string): Promise<void> {
-  const state = sandbox().path(`machines/${host}`);
-  sandbox().adoptState(state);
-  const child = sandbox().start(["run", "--job-id", jobId, "--", "sleep", "1000"], {
-    env: { FFRTMP_STATE: state },
-    stdout: "ignore",
-    stderr: "ignore",
-  });
-  await until(`${jobId} runs`, async () => {
-    const { stdout } = await sandbox().run(["inspect", jobId, "--state-path", state, "--json"]);
-    if (stdout === "") return false;
-    const { pid, state: is } = JSON.parse(stdout);
-    if (is === "running") sandbox().adopt(pid);
-    return is === "running";
-  });
-  sandbox().adopt(child.pid);
-}
+const startJob = (host: string, jobId: string) => startJobOn(sandbox(), host, jobId);
 
 test("the jobs of several machines are one table, and machines that do not answer are named", async () => {
   await startJob("edge-1", "news");

@@ -211,3 +211,19 @@ async function counted(jobId: string): Promise<{ cpuUsec: number; throttled: num
     return { cpuUsec: await read("cpu", "cpu.stat", /usage_usec (\d+)/), throttled };
   return { cpuUsec: (await read("cpuacct", "cpuacct.usage", /(\d+)/)) / 1000, throttled };
 }
+
+limitsTest("with --machine, each interval ends with a line for the machine", async () => {
+  await sandbox().startJob("idle", [], ["sleep", "600"]);
+  const lines = await once("--machine");
+  expect(lines.map(({ kind }) => kind)).toEqual(["job", "machine"]);
+  expect(lines[1]).toMatchObject({
+    job_count: 1,
+    cpu_busy_percent: expect.any(Number),
+    memory_total_bytes: expect.any(Number),
+  });
+  const { code, stderr } = await sandbox().run(["stats", "--machine"]);
+  expect([code, stderr]).toEqual([
+    2,
+    expect.stringContaining("--machine adds a line to the output of --json"),
+  ]);
+});

@@ -1,8 +1,8 @@
 import { expect } from "bun:test";
 import { existsSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
+import { OnTerminal, TERMINAL_ENVIRONMENT, TERMINAL_SIZE } from "../support/onTerminal.ts";
 import { FFRTMP, lacksCommand, lacksLimits, testIf, until, useSandbox } from "../support/sandbox.ts";
-import { TerminalScreen } from "../support/terminalScreen.ts";
 import { startDaemon } from "../support/watchDaemon.ts";
 
 const sandbox = useSandbox();
@@ -12,56 +12,9 @@ const scriptTest = testIf(lacksLimits() ?? lacksCommand("script"));
 const ffmpegTest = testIf(lacksLimits() ?? lacksCommand("ffmpeg"));
 
 const BUSY = ["sh", "-c", "while :; do :; done"];
-const SIZE = { columns: 90, rows: 20 };
-const ENVIRONMENT = { LC_ALL: "C.UTF-8", TERM: "xterm-256color", NO_COLOR: "" };
-
-/** A command on a terminal, with what the terminal shows. */
-class OnTerminal {
-  readonly screen = new TerminalScreen(SIZE);
-  readonly process: Bun.Subprocess;
-  readonly #terminal: Bun.Terminal;
-
-  constructor(command: string[], environment: Record<string, string> = {}) {
-    const decoder = new TextDecoder();
-    this.process = Bun.spawn(command, {
-      env: { ...sandbox().environment, ...ENVIRONMENT, ...environment },
-      terminal: {
-        cols: SIZE.columns,
-        rows: SIZE.rows,
-        data: (_, bytes) => this.screen.write(decoder.decode(bytes, { stream: true })),
-      },
-    });
-    sandbox().adopt(this.process.pid);
-    this.#terminal = this.process.terminal as Bun.Terminal;
-  }
-
-  type(text: string): void {
-    this.#terminal.write(text);
-  }
-
-  resize(columns: number, rows: number): void {
-    this.screen.resize({ columns, rows });
-    this.#terminal.resize(columns, rows);
-  }
-
-  /** Returns whether the terminal passes each key on at once, without an echo. */
-  get isRaw(): boolean {
-    const [isSig, isCanonical, echo] = [0x1, 0x2, 0x8];
-    const cooked = isSig | isCanonical | echo;
-    const set = this.#terminal.localFlags & cooked;
-    if (set !== 0 && set !== cooked) throw new Error(`the terminal is half raw: ${set}`);
-    return set === 0;
-  }
-
-  shows(what: string | RegExp): Promise<void> {
-    const isShown = () =>
-      typeof what === "string" ? this.screen.text.includes(what) : what.test(this.screen.text);
-    return until(`the screen shows ${what}`, isShown);
-  }
-}
 
 function startTop(...args: string[]): OnTerminal {
-  return new OnTerminal([FFRTMP, "top", "--interval", "100ms", ...args]);
+  return new OnTerminal(sandbox(), [FFRTMP, "top", "--interval", "100ms", ...args]);
 }
 
 limitsTest("in a pipe top prints one table, with the running jobs and the latest ends", async () => {
@@ -83,7 +36,7 @@ limitsTest("in a pipe top prints one table, with the running jobs and the latest
 
 limitsTest("a terminal that understands no movement of the cursor gets one table", async () => {
   await sandbox().startJob("transcode-001", ["--cpu-quota", "20"], BUSY);
-  const top = new OnTerminal([FFRTMP, "top", "--interval", "100ms"], { TERM: "dumb" });
+  const top = new OnTerminal(sandbox(), [FFRTMP, "top", "--interval", "100ms"], { TERM: "dumb" });
   expect(await top.process.exited).toBe(0);
   await until("the table is printed", () => top.screen.outside.includes("transcode-001"));
   expect(top.screen.modes).toEqual(new Set([7, 25]));
@@ -165,7 +118,9 @@ limitsTest(
 
 shellTest("Ctrl-Z gives the terminal to the shell, and fg brings the whole screen back", async () => {
   await sandbox().startJob("transcode-001", ["--cpu-quota", "20"], BUSY);
-  const shell = new OnTerminal(["bash", "--norc", "--noprofile", "--noediting", "-i"], { PS1: "$ " });
+  const shell = new OnTerminal(sandbox(), ["bash", "--norc", "--noprofile", "--noediting", "-i"], {
+    PS1: "$ ",
+  });
   const shellSays = (text: string) =>
     until(`the shell says ${text}`, () => shell.screen.outside.includes(text));
   await shellSays("$ ");
@@ -177,7 +132,7 @@ shellTest("Ctrl-Z gives the terminal to the shell, and fg brings the whole scree
     isRaw: false,
     modes: [25, 7],
   });
-  shell.screen.resize(SIZE);
+  shell.screen.resize(TERMINAL_SIZE);
   shell.type("fg\r");
   await shell.shows("transcode-001");
   await shell.shows("ffrtmp top");
@@ -198,7 +153,7 @@ limitsTest("a failure of the program itself gives the terminal back before it is
   for (const kind of ["exception", "unhandled rejection"]) {
     const trigger = sandbox().path(kind);
     const command = [process.execPath, "--preload", preload, main, "top"];
-    const top = new OnTerminal(command, { FAULT_WHEN: trigger, FAULT_IS: kind });
+    const top = new OnTerminal(sandbox(), command, { FAULT_WHEN: trigger, FAULT_IS: kind });
     await top.shows("transcode-001");
     writeFileSync(trigger, "");
     expect(await top.process.exited).toBe(70);
@@ -218,7 +173,7 @@ scriptTest("a terminal that stops reading costs no memory, and does not keep top
   const terminal = sandbox().spawn(["script", "-qefc", command, output], {
     stdin: "pipe",
     stdout: "ignore",
-    env: ENVIRONMENT,
+    env: TERMINAL_ENVIRONMENT,
   });
   const screen = () => (existsSync(output) ? readFileSync(output, "utf8") : "");
   await until("top shows jobs", () => screen().includes("transcode-001"));
@@ -266,7 +221,7 @@ ffmpegTest(
     const command = ["ffmpeg", "-v", "error", "-stats", ...source, `tcp://127.0.0.1:${receiver.port}`];
     await sandbox().run(["run", "--detach", "--job-id", "live-1", "--cpu-quota", "100", "--", ...command]);
     sandbox().adopt(await sandbox().pidOf("live-1"));
-    const top = new OnTerminal([FFRTMP, "top", "--interval", "500ms"]);
+    const top = new OnTerminal(sandbox(), [FFRTMP, "top", "--interval", "500ms"]);
     const byDaemon = / watch · 0\.5 s · /;
     const row = /[▲●] live-1 +[01]\.\d\d× +0\.\d\d\/1\.00 .* \d+kb +live/;
     await top.shows(byDaemon);

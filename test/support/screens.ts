@@ -79,6 +79,7 @@ export function someRow(jobId: string, wanted: SomeRow = {}): ScreenJob {
       ? json
       : { ...json, hindrance: { ...SOME_HINDRANCE, text: hindrance, live: isLive ?? false } };
   return {
+    host: null,
     job,
     command: job.command,
     use: shown,
@@ -96,6 +97,7 @@ export function someScreen(jobs: readonly ScreenJob[], different: Partial<Screen
     atMs,
     atBootMs: AT_BOOT_MS,
     hostname: "edge-03",
+    hosts: null,
     intervalMs: 1000,
     source: "own",
     sourceNote: null,

@@ -1,9 +1,14 @@
+import { existsSync } from "node:fs";
+import { hostname } from "node:os";
 import type { Context } from "../../jobs/context.ts";
+import { Refusal } from "../../jobs/errors.ts";
 import { isoTime } from "../../jobs/json.ts";
 import type { OpenJob } from "../../jobs/model/job.ts";
 import { deviceUseJson, jobUseJson, tenantUseJson } from "../../json/jobUse.ts";
+import { machineUseJson } from "../../json/machine.ts";
 import { isAlive } from "../../linux/proc/identity.ts";
 import { type JobUse, JobUseReader } from "../../metrics/jobUse.ts";
+import { busyPercentBetween, readMachine, readMachinePressure } from "../../metrics/machine.ts";
 import { shortfallTextOf } from "../../metrics/shares/shortfall.ts";
 import { type TenantTotal, tenantTotals } from "../../metrics/tenants.ts";
 import type { DeviceReading } from "../../sys/nvml.ts";
@@ -27,6 +32,7 @@ export interface StatsFlags extends CommonFlags {
   trunc?: boolean;
   /** False with --no-probe. */
   probe?: boolean;
+  machine?: boolean;
 }
 
 const DEFAULT_INTERVAL_MS = 1000;
@@ -44,13 +50,15 @@ interface Measured {
  * gives an interval get more than one table: the end of a pipe waits for the end of its input.
  */
 export async function stats(names: string[], flags: StatsFlags): Promise<number> {
+  if (flags.machine && !flags.json)
+    throw new Refusal("--machine adds a line to the output of --json", "ffrtmp stats --json --machine");
   const context = openToRead(flags);
   requireRecords(context);
   const listJobs = jobLister(context, names);
   // A terminal of this type understands no movement of the cursor.
   const isLive = isStdoutTerminal() && process.env["TERM"] !== "dumb" && !flags.json && !flags.once;
   const isRepeated = !flags.once && (isLive || flags.json || flags.interval !== undefined);
-  const print = flags.json ? printLines : isLive ? livePrinter(flags) : tablePrinter(flags);
+  const print = flags.json ? linePrinter(context, flags) : isLive ? livePrinter(flags) : tablePrinter(flags);
   const intervalMs = flags.interval ?? DEFAULT_INTERVAL_MS;
   const reader = new JobUseReader(context, { probes: flags.probe !== false });
   const shares = new DaemonShares(context);
@@ -61,6 +69,11 @@ export async function stats(names: string[], flags: StatsFlags): Promise<number>
   if (!isRepeated) await reader.settle();
   for (let waitMs = isLive ? Math.min(FIRST_INTERVAL_MS, intervalMs) : intervalMs; ; waitMs = intervalMs) {
     await Bun.sleep(waitMs);
+    if (isRepeated && context.ledger.isMissing && existsSync(context.ledger.path)) {
+      // The first job of this state directory has been started meanwhile.
+      reader.close();
+      return stats(names, flags);
+    }
     const jobs = listJobs();
     // The last table stays.
     if (isRepeated && names.length > 0 && jobs.length === 0) break;
@@ -93,12 +106,27 @@ function jobLister(context: Context, names: readonly string[]): () => OpenJob[] 
 /** Prints everything at one time. Returns false when stdout has no reader any more. */
 type Printer = (measured: Measured) => boolean;
 
-const printLines: Printer = ({ uses, totals, devices }) => {
-  const time = isoTime(Date.now());
-  const objects = [...uses.map(jobUseJson), ...totals.map(tenantUseJson), ...devices.map(deviceUseJson)];
-  const lines = objects.map((each) => `${JSON.stringify({ time, ...each })}\n`);
-  return writeOut(lines.join(""));
-};
+function linePrinter({ host }: Context, { machine: withMachine }: StatsFlags): Printer {
+  let before = withMachine ? readMachine(host) : undefined;
+  return ({ uses, totals, devices }) => {
+    const time = isoTime(Date.now());
+    const objects: object[] = [
+      ...uses.map(jobUseJson),
+      ...totals.map(tenantUseJson),
+      ...devices.map(deviceUseJson),
+    ];
+    if (before !== undefined) {
+      const [machine, pressure] = [readMachine(host), readMachinePressure(host)];
+      const busyPercent = busyPercentBetween(before, machine);
+      objects.push(
+        machineUseJson({ machine, pressure, busyPercent, hostname: hostname(), jobs: uses.length }),
+      );
+      before = machine;
+    }
+    const lines = objects.map((each) => `${JSON.stringify({ time, ...each })}\n`);
+    return writeOut(lines.join(""));
+  };
+}
 
 function tablePrinter(flags: StatsFlags): Printer {
   let isFirst = true;

@@ -4,7 +4,8 @@ import { isStdoutTerminal, tableWidth } from "../output/terminal.ts";
 import { openToRead, requireRecords } from "../session.ts";
 import { LiveTop } from "../top/liveTop.ts";
 import { renderOnce } from "../top/screen.ts";
-import { ScreenSource } from "../top/screenSource.ts";
+import type { ScreenData } from "../top/screenData.ts";
+import { ScreenSource, type TopSource } from "../top/screenSource.ts";
 import { INITIAL_STATE, type Order } from "../top/state.ts";
 import { styleOf } from "../top/style.ts";
 
@@ -23,24 +24,30 @@ export async function top(flags: TopFlags): Promise<number> {
   requireRecords(context);
   const { interval: intervalMs, probe } = flags;
   const source = new ScreenSource(context, { intervalMs, probes: probe !== false });
-  const state = { ...INITIAL_STATE, ...(flags.sort ? { order: flags.sort } : {}) };
-  const style = styleOf(process.env);
   try {
-    const isOnce = flags.once || !isStdoutTerminal() || process.env["TERM"] === "dumb";
-    if (!isOnce) {
-      const first = await source.measure();
-      return await new LiveTop(source, first, state, { intervalMs, style }).run();
-    }
-    await source.measure();
-    // A single table has all that can be known.
-    await source.settle();
-    await Bun.sleep(intervalMs);
-    const columns = tableWidth() ?? Number.POSITIVE_INFINITY;
-    const lines = renderOnce(await source.measure(), state, columns, { ...style, hasColor: false });
-    writeOut(`${lines.join("\n")}\n`);
-    return 0;
+    const shown = await showTop(source, flags);
+    return typeof shown === "number" ? shown : 0;
   } finally {
     source.close();
     context.ledger.close();
   }
+}
+
+/** Returns the exit code of the screen, or the one table that was printed. */
+export async function showTop(
+  source: TopSource & { settle(): Promise<void> },
+  { interval: intervalMs, sort, once }: TopFlags,
+): Promise<number | ScreenData> {
+  const state = { ...INITIAL_STATE, ...(sort ? { order: sort } : {}) };
+  const style = styleOf(process.env);
+  const first = await source.measure();
+  if (!once && isStdoutTerminal() && process.env["TERM"] !== "dumb")
+    return new LiveTop(source, first, state, { intervalMs, style }).run();
+  // A single table has all that can be known.
+  await source.settle();
+  await Bun.sleep(intervalMs);
+  const data = await source.measure();
+  const columns = tableWidth() ?? Number.POSITIVE_INFINITY;
+  writeOut(`${renderOnce(data, state, columns, { ...style, hasColor: false }).join("\n")}\n`);
+  return data;
 }

@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { Refusal } from "../../jobs/errors.ts";
 import type { JobSpec } from "../../jobs/job.ts";
 import { faultInJobId } from "../../jobs/model/jobId.ts";
 import { intentLimits, isIntent } from "../../limits/intents.ts";
@@ -25,6 +26,7 @@ export interface JobFlags extends CommonFlags {
   tenant?: string;
   label?: Record<string, string>;
   placement?: Placement;
+  once?: boolean;
 }
 
 /** Adds the options that `run` and `attach` share. */
@@ -49,6 +51,14 @@ export function addSpecOptions(command: Command): Command {
     )
     .option("--label <name=value>", "record a label of the job; repeatable", parseLabel);
   return addStateOption(command);
+}
+
+/** Adds the option for a caller that tries to start a job again without knowing whether an earlier try has. */
+export function addOnceOption(command: Command): Command {
+  return command.option(
+    "--once",
+    "start nothing if a job has ever had this --job-id, or if the start cannot be recorded",
+  );
 }
 
 /** Adds the option for the cgroup of a running process. `run` starts its command in the job's cgroup. */
@@ -102,6 +112,8 @@ export function addJobsArgument(command: Command): Command {
 }
 
 export function jobSpecFromFlags(flags: JobFlags, jobId: string): JobSpec {
+  if (flags.once && flags.jobId === undefined)
+    throw new Refusal("--once needs a --job-id: a generated one is always new", "--once --job-id JOB");
   return {
     jobId: flags.jobId ?? jobId,
     limits: limitsOfJob(flags),
@@ -111,6 +123,7 @@ export function jobSpecFromFlags(flags: JobFlags, jobId: string): JobSpec {
     tenant: flags.tenant === undefined ? null : { name: flags.tenant, limits: {} },
     labels: flags.label ?? {},
     ...(flags.placement === undefined ? {} : { placement: flags.placement }),
+    ...(flags.once ? { once: true } : {}),
   };
 }
 

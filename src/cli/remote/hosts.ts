@@ -44,7 +44,10 @@ function readGroups(file: string): z.infer<typeof groups> {
   try {
     text = readFileSync(file, "utf8");
   } catch (error) {
-    throw new Refusal(`cannot read the groups of machines in ${file}: ${describeErrno(error)}`, wanted);
+    throw new Refusal(
+      `cannot read the groups of machines in ${file}: ${describeErrno(error)}`,
+      "write it, with lines such as: edge: [edge-1, edge-2]",
+    );
   }
   try {
     return groups.parse(parse(text) ?? {});

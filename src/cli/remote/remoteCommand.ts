@@ -2,7 +2,7 @@ import { oneLine } from "../../sys/visibleText.ts";
 import { printError, printJson, printOut, writeOut } from "../output/messages.ts";
 import { tableWidth } from "../output/terminal.ts";
 import { parseHosts } from "./hosts.ts";
-import { askHost, type RemoteAnswer } from "./ssh.ts";
+import { askHost, type RemoteAnswer, refusalOf } from "./ssh.ts";
 import { type HostTable, parseTables, renderMerged } from "./tables.ts";
 
 /** A machine did not answer, and the output lacks it. */
@@ -56,8 +56,7 @@ export async function runOnHosts(
 function failureOf(answer: RemoteAnswer, command: string): string | undefined {
   if ("failure" in answer) return answer.failure;
   if (answer.code === 0 || (command === "health" && answer.stdout !== "")) return undefined;
-  const [first = ""] = answer.stderr.trim().split("\n");
-  return first.replace(/^ffrtmp: /, "") || `ffrtmp there has exited with code ${answer.code}`;
+  return refusalOf(answer.stderr, answer.code);
 }
 
 /** Removes an option with its value: `--on a,b` or `--on=a,b`. */

@@ -2,9 +2,12 @@
 const ANSWER_TIMEOUT_MS = 15_000;
 /** A connection that is not there after this time is a machine that is down. */
 const CONNECT_TIMEOUT_SECONDS = 5;
+/** ssh ends after three of these without a sign of life: ssh_config(5), ServerAliveCountMax. */
+const ALIVE_INTERVAL_SECONDS = 10;
 const MAX_ANSWER_BYTES = 64 * 1024 ** 2;
 /** ssh(1), "EXIT STATUS": an error of ssh itself. */
 const SSH_FAILED = 255;
+export const NO_SSH = "ssh is not installed here";
 /** A shell did not find the command. */
 const NOT_FOUND = 127;
 
@@ -22,14 +25,9 @@ export async function askHost(
   words: readonly string[],
   timeoutMs = ANSWER_TIMEOUT_MS,
 ): Promise<RemoteAnswer> {
-  const command = ["ffrtmp", ...words].map(quote).join(" ");
-  const options = ["-T", "-o", "BatchMode=yes", "-o", `ConnectTimeout=${CONNECT_TIMEOUT_SECONDS}`];
-  const ssh = Bun.which("ssh", { PATH: process.env["PATH"] ?? "" });
-  if (ssh === null) return { host, failure: "ssh is not installed here" };
-  const child = Bun.spawn([ssh, ...options, "--", host, command], {
-    stdio: ["ignore", "pipe", "pipe"],
-    maxBuffer: MAX_ANSWER_BYTES,
-  });
+  const ssh = sshCommand(host, words);
+  if (ssh === undefined) return { host, failure: NO_SSH };
+  const child = Bun.spawn(ssh, { stdio: ["ignore", "pipe", "pipe"], maxBuffer: MAX_ANSWER_BYTES });
   const answer = Promise.all([
     new Response(child.stdout).text(),
     new Response(child.stderr).text(),
@@ -44,10 +42,38 @@ export async function askHost(
     return { host, failure: `no answer within ${timeoutMs / 1000} s` };
   }
   const [stdout, stderr, code] = ended;
-  if (code === SSH_FAILED) return { host, failure: lastLineOf(stderr) ?? "ssh failed" };
-  if (code === NOT_FOUND) return { host, failure: "ffrtmp is not installed there, or not in its PATH" };
-  if (child.signalCode !== null) return { host, failure: `ssh was ended by ${child.signalCode}` };
-  return { host, code, stdout, stderr };
+  const failure = failureOfSsh(child, stderr);
+  return failure === undefined ? { host, code, stdout, stderr } : { host, failure };
+}
+
+/** Returns the command that runs ffrtmp on another machine; `undefined`: ssh is not installed here. */
+export function sshCommand(host: string, words: readonly string[]): string[] | undefined {
+  const command = ["ffrtmp", ...words].map(quote).join(" ");
+  const settings = [
+    "BatchMode=yes",
+    `ConnectTimeout=${CONNECT_TIMEOUT_SECONDS}`,
+    // So that no ssh waits for a machine that is gone.
+    `ServerAliveInterval=${ALIVE_INTERVAL_SECONDS}`,
+  ];
+  const options = ["-T", ...settings.flatMap((setting) => ["-o", setting])];
+  const ssh = Bun.which("ssh", { PATH: process.env["PATH"] ?? "" });
+  return ssh === null ? undefined : [ssh, ...options, "--", host, command];
+}
+
+/** Returns why ssh, which has ended, did not run ffrtmp to its end; `undefined`: it did. */
+export function failureOfSsh(
+  { exitCode, signalCode }: Pick<Bun.Subprocess, "exitCode" | "signalCode">,
+  stderr: string,
+): string | undefined {
+  if (exitCode === SSH_FAILED) return lastLineOf(stderr) ?? "ssh failed";
+  if (exitCode === NOT_FOUND) return "ffrtmp is not installed there, or not in its PATH";
+  return signalCode === null ? undefined : `ssh was ended by ${signalCode}`;
+}
+
+/** Returns what ffrtmp on another machine has said first, or its exit code. */
+export function refusalOf(stderr: string, code: number | null): string {
+  const [first = ""] = stderr.trim().split("\n");
+  return first.replace(/^ffrtmp: /, "") || `ffrtmp there has exited with code ${code}`;
 }
 
 /** The shell of the other machine reads the words again. */

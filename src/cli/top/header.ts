@@ -1,8 +1,9 @@
 import { shortBytes } from "./amounts.ts";
 import { lineOf, type Span, spread, widthOf } from "./cells.ts";
 import { bar } from "./charts.ts";
+import { hostLines } from "./hostLines.ts";
 import { percentText } from "./jobTexts.ts";
-import type { ScreenData, ScreenJob } from "./screenData.ts";
+import { rowId, type ScreenData, type ScreenJob } from "./screenData.ts";
 import type { ScreenState } from "./state.ts";
 import { type Style, symbols } from "./style.ts";
 
@@ -11,8 +12,17 @@ const BAR_WIDTH = 20;
 const MAX_HOSTNAME = 24;
 
 /** Returns the lines above the list: what runs here and on what, and the use of the machine and its GPUs. */
-export function renderHeader(data: ScreenData, state: ScreenState, columns: number, style: Style): string[] {
-  return [titleLine(data, state, columns, style), ...machineLines(data, columns, style)];
+export function renderHeader(
+  data: ScreenData,
+  state: ScreenState,
+  { columns, rows }: { columns: number; rows: number },
+  style: Style,
+): string[] {
+  const machines =
+    data.hosts === null
+      ? machineLines(data, columns, style)
+      : hostLines(data.hosts, { columns, maxLines: Math.floor(rows / 3), style });
+  return [titleLine(data, state, columns, style), ...machines];
 }
 
 /** Returns the title of the view of one job, in place of that of the machine. */
@@ -35,7 +45,7 @@ export function jobTitle(
   return spread(
     style,
     columns,
-    [`ffrtmp top ${into} `, [job.jobId, "bold"], place],
+    [`ffrtmp top ${into} `, [rowId(row), "bold"], place],
     [about.join(` ${dot} `)],
   );
 }

@@ -21,6 +21,7 @@ import { type Paint, type Style, symbols } from "./style.ts";
 const MARGIN = 3;
 /** The widths of ids: where the terminal has only the width for the other columns, and elsewhere. */
 const [NARROW_ID, MIN_ID, MAX_ID] = [16, 8, 32];
+const [NARROW_HOST, MAX_HOST] = [12, 20];
 const WIDE_COLUMNS = 100;
 const MIN_COMMAND = 14;
 const HISTORY_MS = 120_000;
@@ -118,6 +119,15 @@ function columnsFor(
   const hasTenant = rows.some(({ job }) => job.tenant !== null);
   const isWide = columns >= WIDE_COLUMNS;
   const historyWidth = hasGpu && !isWide ? 5 : 10;
+  const hosts = rows.map(({ host }) => host).filter((host) => host !== null);
+  const hostWidth = Math.min(
+    isWide ? MAX_HOST : NARROW_HOST,
+    Math.max(4, ...hosts.map((host) => Bun.stringWidth(host))),
+  );
+  const hostColumn: ListColumn[] =
+    hosts.length === 0
+      ? []
+      : [{ heading: "HOST", width: hostWidth, rank: 0, text: ({ host }) => host ?? none }];
   const longest = Math.max(MIN_ID, ...rows.map(({ job }) => Bun.stringWidth(job.jobId)));
   const idWidth = Math.min(longest, isWide ? MAX_ID : Math.min(NARROW_ID, Math.max(MIN_ID, columns - 32)));
   const right = true;
@@ -199,7 +209,7 @@ function columnsFor(
       color: (row) => (isStuck(row) ? "red" : undefined),
     },
   ];
-  let room = columns - MARGIN - idWidth;
+  let room = columns - MARGIN - idWidth - (hostColumn.length === 0 ? 0 : hostWidth + 1);
   const fitting = new Set<ListColumn>();
   const present = optional.filter((column) => column !== false);
   for (const column of present.toSorted((a, b) => a.rank - b.rank)) {
@@ -211,6 +221,7 @@ function columnsFor(
   // What is left separates the ids from the numbers.
   const gap = hasCommand ? 0 : Math.max(0, Math.min(room, 2));
   return [
+    ...hostColumn,
     { heading: "JOB", width: idWidth + gap, rank: 0, text: ({ job }) => job.jobId },
     ...present.filter((column) => fitting.has(column)),
     ...(hasCommand

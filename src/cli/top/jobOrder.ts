@@ -11,8 +11,10 @@ export function listedJobs(
   { order, filter }: ScreenState,
 ): ScreenJob[] {
   const wanted = filter.toLowerCase();
-  const listed = jobs.filter(({ job, command }) =>
-    [job.jobId, job.tenant ?? "", command.join(" ")].some((text) => text.toLowerCase().includes(wanted)),
+  const listed = jobs.filter(({ host, job, command }) =>
+    [host ?? "", job.jobId, job.tenant ?? "", command.join(" ")].some((text) =>
+      text.toLowerCase().includes(wanted),
+    ),
   );
   const rank = (row: ScreenJob) =>
     row.use.hindrance?.live ? 0 : isStuck(row) ? 1 : row.hindrance !== null ? 2 : 3;
@@ -21,7 +23,12 @@ export function listedJobs(
   const byTenant = (a: ScreenJob, b: ScreenJob) =>
     order === "tenant" ? (a.job.tenant ?? "").localeCompare(b.job.tenant ?? "") : 0;
   return listed.sort(
-    (a, b) => rank(a) - rank(b) || byTenant(a, b) || byAmount(a, b) || a.job.jobId.localeCompare(b.job.jobId),
+    (a, b) =>
+      rank(a) - rank(b) ||
+      byTenant(a, b) ||
+      byAmount(a, b) ||
+      a.job.jobId.localeCompare(b.job.jobId) ||
+      (a.host ?? "").localeCompare(b.host ?? ""),
   );
 }
 

@@ -34,11 +34,20 @@ export interface JobViewOptions {
   readonly style: Style;
 }
 
+/** What a view of one job needs beside the measurements. `undefined`: it is not asked for. */
+export interface JobDetail {
+  readonly timeline: readonly TimelineEntry[];
+  /** Where to find what is not here. */
+  readonly note?: string;
+  /** The end of its log, or why there is none. */
+  readonly log: { readonly lines: readonly string[] } | { readonly because: string };
+}
+
 /** Returns the lines of the view of one job: what it does, what it uses, its limits and its timeline. */
 export function renderJob(
   data: ScreenData,
   row: ScreenJob,
-  timeline: readonly TimelineEntry[],
+  { timeline, note }: Pick<JobDetail, "timeline" | "note">,
   { columns, height, style }: JobViewOptions,
 ): string[] {
   const { hindered, none, rule } = symbols(style);
@@ -65,6 +74,7 @@ export function renderJob(
   const times = timeline.map(({ text }, index) =>
     lineOf(style, columns, [` ${(clocks[index] ?? "").padStart(clockWidth)}  `, text]),
   );
+  if (note !== undefined) times.unshift(lineOf(style, columns, [` ${note}`]));
   const hasSpeed = row.use.media.speed !== null || row.track.points.some(({ speed }) => speed !== null);
   const others = reason.length + facts.length + 3 + Math.min(MIN_TIMELINE, times.length);
   const chartRows = Number.isFinite(height)

@@ -1,8 +1,9 @@
 import { signalNumber } from "../../sys/waitStatus.ts";
 import { FullScreen } from "./fullScreen.ts";
-import { type JobDetail, type Rendered, renderScreen } from "./screen.ts";
-import type { ScreenData, ScreenJob } from "./screenData.ts";
-import type { ScreenSource } from "./screenSource.ts";
+import type { JobDetail } from "./jobView.ts";
+import { type Rendered, renderScreen } from "./screen.ts";
+import { rowId, type ScreenData, type ScreenJob } from "./screenData.ts";
+import type { TopSource } from "./screenSource.ts";
 import { afterKey, parseKeys, type ScreenState } from "./state.ts";
 import type { Style } from "./style.ts";
 
@@ -15,7 +16,7 @@ type Listener = (...args: unknown[]) => void;
 
 /** Shows jobs on the whole terminal, until the user or a signal ends it. */
 export class LiveTop {
-  readonly #source: ScreenSource;
+  readonly #source: TopSource;
   readonly #intervalMs: number;
   readonly #style: Style;
   readonly #ended = Promise.withResolvers<number>();
@@ -29,7 +30,7 @@ export class LiveTop {
   #takenMs = Number.NEGATIVE_INFINITY;
 
   constructor(
-    source: ScreenSource,
+    source: TopSource,
     first: ScreenData,
     state: ScreenState,
     { intervalMs, style }: { intervalMs: number; style: Style },
@@ -132,7 +133,7 @@ export class LiveTop {
   #detail(): JobDetail | undefined {
     const { view, selected } = this.#state;
     if (view !== "job" && view !== "log") return undefined;
-    const row = this.#data.jobs.find(({ job }) => job.jobId === selected);
+    const row = this.#data.jobs.find((each) => rowId(each) === selected);
     if (row === undefined) return undefined;
     this.#loadHistory(row);
     return this.#source.detailOf(row, view === "log");

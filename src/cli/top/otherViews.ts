@@ -130,6 +130,7 @@ export function helpLines(style: Style): string[] {
     "  q, Ctrl-C    quit; no job notices it. Ctrl-Z stops this screen only",
     "",
     "COLUMNS",
+    "  HOST         the machine, with --on; a filter finds it too",
     `  ${hindered} ${running} ${idle}        something holds the job back; it runs; it is idle`,
     `  SPEED        media time per time over 15 s; 1${times} is real time; ~ is estimated;`,
     "               ok: its media time is unknown, but it reads all that it receives",

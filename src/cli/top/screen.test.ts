@@ -1,8 +1,9 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { someRow, someScreen } from "../../../test/support/screens.ts";
-import { type JobDetail, renderOnce, renderScreen } from "./screen.ts";
-import type { ScreenData, ScreenJob } from "./screenData.ts";
+import type { JobDetail } from "./jobView.ts";
+import { renderOnce, renderScreen } from "./screen.ts";
+import type { ScreenData, ScreenHost, ScreenJob } from "./screenData.ts";
 import { INITIAL_STATE, type ScreenState, type View } from "./state.ts";
 import type { Style } from "./style.ts";
 
@@ -74,6 +75,25 @@ const DETAIL: JobDetail = {
   ],
   log: { lines: Array.from({ length: 40 }, (_, index) => `line ${index + 1}`) },
 };
+
+function someHost(name: string, different: Partial<ScreenHost> = {}): ScreenHost {
+  const { machine } = DATA;
+  return { name, trouble: null, isConnecting: false, machine, busyPercent: 62, jobs: 1, ...different };
+}
+
+const SILENT = someHost("root@10.0.0.7", { trouble: "no answer for 12 s", jobs: 3 });
+const CONNECTING = { trouble: "connecting", isConnecting: true, machine: null, busyPercent: null, jobs: 0 };
+
+/** The jobs of several machines. */
+const MACHINES = someScreen(
+  ["edge-1", "edge-2"].map((host) => ({ ...someRow("news", { cores: 0.5, quota: 1 }), host })),
+  {
+    hostname: "4 machines",
+    hosts: [someHost("edge-1"), SILENT, someHost("edge-2"), someHost("edge-3", CONNECTING)],
+    slaPercent: null,
+    ended: [],
+  },
+);
 
 function render(
   state: Partial<ScreenState>,
@@ -302,10 +322,12 @@ test("no line is wider than the terminal, and the lines fill it, in every view a
     fc.property(fc.constantFrom(...VIEWS), selected, ...sizes, (view, id, columns, rows) => {
       for (const style of [ASCII, FULL]) {
         const state = { ...INITIAL_STATE, view, selected: id };
-        const { lines } = renderScreen(DATA, state, { columns, rows }, style, DETAIL);
-        expect(lines.length).toBeLessThanOrEqual(rows);
-        for (const line of lines) expect(Bun.stringWidth(line)).toBeLessThanOrEqual(columns);
-        expect(lines.length === rows || columns < 40 || rows < 8).toBe(true);
+        for (const data of [DATA, MACHINES]) {
+          const { lines } = renderScreen(data, state, { columns, rows }, style, DETAIL);
+          expect(lines.length).toBeLessThanOrEqual(rows);
+          for (const line of lines) expect(Bun.stringWidth(line)).toBeLessThanOrEqual(columns);
+          expect(lines.length === rows || columns < 40 || rows < 8).toBe(true);
+        }
       }
     }),
   );
@@ -317,6 +339,37 @@ test("without a UTF-8 locale everything but names is ASCII, and without color th
     const shown = render({ view, selected: "channel-7-1080p" }, 70, 60, ASCII, someScreen(jobs));
     expect(shown.join("\n")).toMatch(/^[\n -~]*$/);
   }
+});
+
+test("with --on, each machine has a line and each job its machine", () => {
+  expect(render({ selected: "edge-2: news" }, 80, 24, PLAIN, MACHINES).slice(0, 9)).toEqual([
+    "ffrtmp top · 4 machines    2 jobs                                 1 s · 14:07:42",
+    "edge-1         CPU ██████▎     62 % of 16  MEM 11G/64G         1 job",
+    "root@10.0.0.7  ▲ no answer for 12 s; it had 3 jobs",
+    "edge-2         CPU ██████▎     62 % of 16  MEM 11G/64G         1 job",
+    "edge-3         connecting",
+    "─────────────────────────────────────────────────────────────────── sort: cpu ──",
+    "   HOST   JOB        SPEED  CPU/QUOTA 2 min       THR MEM/LIMIT   OUT      LEFT",
+    " ● edge-1 news           –  0.50/1.00 ▅▅▅▅▅▅▅▅▅▅   0% 365M/   –     –         –",
+    ">● edge-2 news           –  0.50/1.00 ▅▅▅▅▅▅▅▅▅▅   0% 365M/   –     –         –",
+  ]);
+  expect(render({ view: "job", selected: "edge-2: news" }, 80, 24, PLAIN, MACHINES)[0]).toStartWith(
+    "ffrtmp top › edge-2: news ",
+  );
+  const gone = render({ view: "job", selected: "edge-9: news" }, 80, 24, PLAIN, MACHINES);
+  expect(gone.join("\n")).toContain("all details: ssh edge-9 ffrtmp inspect news");
+});
+
+test("of many machines, those that do not answer are named first, then the busiest, and the others are counted", () => {
+  const names = Array.from({ length: 30 }, (_, index) => `edge-${index + 1}`);
+  const hosts = names.map((name, index) => someHost(name, index === 20 ? SILENT : { busyPercent: index }));
+  const data = { ...MACHINES, hosts: hosts.map((host, index) => ({ ...host, name: names[index] ?? "" })) };
+  const shown = render({}, 80, 12, PLAIN, data).slice(1, 5);
+  expect(shown.map((line) => line.replace(/ .*/, ""))).toEqual(["edge-21", "edge-30", "edge-29", "and"]);
+  expect(shown.at(-1)).toBe("and 27 more");
+  // A pipe has room for all.
+  const once = renderOnce(data, INITIAL_STATE, 80, PLAIN);
+  expect(once.filter((line) => line.startsWith("edge-"))).toHaveLength(30);
 });
 
 test("color marks the live job that falls behind, and not a file job that only takes longer", () => {

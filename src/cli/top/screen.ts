@@ -1,12 +1,11 @@
 import { cutToWidth } from "../output/table.ts";
 import { lineOf, type Span, spread, wrap } from "./cells.ts";
-import type { TimelineEntry } from "./eventTexts.ts";
 import { jobTitle, renderHeader } from "./header.ts";
 import { type ListRow, renderList } from "./jobList.ts";
 import { listedJobs } from "./jobOrder.ts";
-import { renderJob } from "./jobView.ts";
+import { type JobDetail, renderJob } from "./jobView.ts";
 import { endedLines, endText, helpLines, renderTenants, tenantLine } from "./otherViews.ts";
-import type { ScreenData, ScreenJob } from "./screenData.ts";
+import { rowId, type ScreenData, type ScreenJob } from "./screenData.ts";
 import type { ScreenState } from "./state.ts";
 import { type Style, symbols } from "./style.ts";
 
@@ -19,13 +18,6 @@ export interface Size {
 const MIN_SIZE: Size = { columns: 40, rows: 8 };
 /** The ended jobs below the list, where there is room. */
 const ENDED_LINES = 3;
-
-/** What a view of one job needs beside the measurements. `undefined`: it is not asked for. */
-export interface JobDetail {
-  readonly timeline: readonly TimelineEntry[];
-  /** The end of its log, or why there is none. */
-  readonly log: { readonly lines: readonly string[] } | { readonly because: string };
-}
 
 export interface Rendered {
   readonly lines: readonly string[];
@@ -44,13 +36,13 @@ export function renderScreen(
   detail?: JobDetail,
 ): Rendered {
   const rows = listedJobs(data, state);
-  const ids = rows.map(({ job }) => job.jobId);
+  const ids = rows.map(rowId);
   if (size.columns < MIN_SIZE.columns || size.rows < MIN_SIZE.rows)
     return { lines: tooSmall(size, style), ids, page: 1, maxScroll: 0 };
-  const row = isOfJob(state) ? data.jobs.find(({ job }) => job.jobId === state.selected) : undefined;
+  const row = isOfJob(state) ? data.jobs.find((each) => rowId(each) === state.selected) : undefined;
   const header =
     row === undefined
-      ? renderHeader(data, state, size.columns, style)
+      ? renderHeader(data, state, size, style)
       : jobHeader(data, row, state, size.columns, style);
   const page = size.rows - header.length - 2;
   const body = bodyOf({ data, state, rows, row, detail, columns: size.columns, height: page, style });
@@ -75,11 +67,11 @@ export function renderOnce(data: ScreenData, state: ScreenState, columns: number
   const rows = listedJobs(data, state);
   const list = renderList(data, rows, undefined, columns, style);
   const lines = [
-    ...renderHeader(data, state, columns, style),
+    ...renderHeader(data, state, { columns, rows: Number.POSITIVE_INFINITY }, style),
     ...(data.sourceNote === null ? [] : [data.sourceNote]),
     "",
     ...(rows.length === 0
-      ? [noJobText(state)]
+      ? [noJobText(state, data)]
       : [list.heading, ...list.rows.flatMap(({ lines: ofRow }) => ofRow)]),
     ...(data.tenants.length === 0 && data.ended.length === 0 ? [] : [""]),
     ...tenantLine(data.tenants, columns, style),
@@ -146,7 +138,9 @@ function bodyOf(options: BodyOptions): { lines: string[]; note?: string } {
         : listLines(options);
     case "job":
       if (row === undefined) return { lines: endedText(data, state, columns, style) };
-      return { lines: renderJob(data, row, detail?.timeline ?? [], { columns, height, style }) };
+      return {
+        lines: renderJob(data, row, detail ?? { timeline: [] }, { columns, height, style }),
+      };
     case "command":
       if (row === undefined) return { lines: endedText(data, state, columns, style) };
       return { lines: [...wrap(row.command.join(" "), columns), "", ...directoryLines(row, columns, style)] };
@@ -177,11 +171,14 @@ function endedText(
   style: Style,
 ): string[] {
   const found = ended.find(({ job }) => job.jobId === selected);
-  const name = selected ?? jobs[0]?.job.jobId ?? "";
+  const [first] = jobs;
+  const name = selected ?? (first && rowId(first)) ?? "";
   const end = found === undefined ? "" : `: ${endText(found.result)}`;
+  const [, host, jobId] = /^(.+): (.+)$/.exec(name) ?? [];
+  const inspect = host === undefined ? `ffrtmp inspect ${name}` : `ssh ${host} ffrtmp inspect ${jobId}`;
   return [
     lineOf(style, columns, [`job ${name} has ended${end}`]),
-    lineOf(style, columns, [`all details: ffrtmp inspect ${name}`]),
+    lineOf(style, columns, [`all details: ${inspect}`]),
   ];
 }
 
@@ -193,7 +190,7 @@ function emptyList(
   style: Style,
 ): string[] {
   return filled(
-    [lineOf(style, columns, [noJobText(state)])],
+    [lineOf(style, columns, [noJobText(state, data)])],
     bottomLines(data, columns, style),
     height,
     columns,
@@ -201,8 +198,10 @@ function emptyList(
   );
 }
 
-function noJobText({ filter }: ScreenState): string {
-  return filter === "" ? "no job is running" : `no job matches ${filter}`;
+function noJobText({ filter }: ScreenState, { hosts }: ScreenData): string {
+  if (filter !== "") return `no job matches ${filter}`;
+  if (hosts?.some(({ isConnecting }) => isConnecting)) return "waiting for the machines";
+  return hosts?.every(({ trouble }) => trouble !== null) ? "no machine answers" : "no job is running";
 }
 
 /** Returns the totals of tenants and the latest ends. */
@@ -227,7 +226,7 @@ function listLines({ data, state, rows, columns, height, style }: BodyOptions): 
   lines: string[];
   note?: string;
 } {
-  const selected = rows.find(({ job }) => job.jobId === state.selected) ?? rows[0];
+  const selected = rows.find((each) => rowId(each) === state.selected) ?? rows[0];
   const list = renderList(data, rows, selected, columns, style);
   const all = list.rows.flatMap(({ lines }) => lines);
   if (all.length + 1 <= height)

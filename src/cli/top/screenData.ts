@@ -2,6 +2,7 @@ import type { JobResult } from "../../jobs/model/ending.ts";
 import type { EndedJob, Job, OpenJob } from "../../jobs/model/job.ts";
 import type { deviceUseJson, jobUseJson } from "../../json/jobUse.ts";
 import { limitNumbersOf } from "../../limits/limitNumbers.ts";
+import type { ProcessIdentity } from "../../linux/proc/identity.ts";
 import type { MachineReading } from "../../metrics/machine.ts";
 import { sumKnown } from "../../metrics/rates.ts";
 import type { Track } from "./track.ts";
@@ -10,9 +11,16 @@ import type { Track } from "./track.ts";
 export type JobUseJson = ReturnType<typeof jobUseJson>;
 export type DeviceUseJson = ReturnType<typeof deviceUseJson>;
 
+/** What a screen shows of the record of a job. */
+export type ShownJob = Pick<OpenJob, "jobId" | "mode" | "tenant" | "outcomes" | "cwd" | "commandCut"> & {
+  readonly process: Pick<ProcessIdentity, "pid"> | null;
+};
+
 /** A job as a screen shows it. `null` is unknown, or there is none. */
 export interface ScreenJob {
-  readonly job: OpenJob;
+  /** The machine that `--on` names. `null`: this one. */
+  readonly host: string | null;
+  readonly job: ShownJob;
   /** Without secrets. */
   readonly command: readonly string[];
   readonly use: JobUseJson;
@@ -21,6 +29,28 @@ export interface ScreenJob {
   readonly isLive: boolean;
   /** The reason why it is held back, with the measured value. */
   readonly hindrance: string | null;
+}
+
+/** Returns what tells a job from all others of a screen: two machines can have jobs with one id. */
+export function rowId({
+  host,
+  job,
+}: Pick<ScreenJob, "host"> & { readonly job: Pick<ShownJob, "jobId"> }): string {
+  return host === null ? job.jobId : `${host}: ${job.jobId}`;
+}
+
+/** A machine that `--on` names. */
+export interface ScreenHost {
+  readonly name: string;
+  /** Why its present jobs are not shown. `null`: they are. */
+  readonly trouble: string | null;
+  /** It has just been asked for the first time. */
+  readonly isConnecting: boolean;
+  /** Its last reading. `null`: there is none. */
+  readonly machine: MachineReading | null;
+  readonly busyPercent: number | null;
+  /** The jobs of its last reading. */
+  readonly jobs: number;
 }
 
 /** The present use of resources by all jobs of one tenant. A value that is unknown for one job is unknown for its tenant. */
@@ -41,7 +71,10 @@ export interface ScreenTenant {
 export interface ScreenData {
   readonly atMs: number;
   readonly atBootMs: number;
+  /** The name of the machine, or how many there are. */
   readonly hostname: string;
+  /** The machines that `--on` names. `null`: the screen shows this one. */
+  readonly hosts: readonly ScreenHost[] | null;
   readonly intervalMs: number;
   /** `daemon`: ffrtmp watch has measured at least one of the jobs. */
   readonly source: "daemon" | "own";
@@ -63,12 +96,12 @@ export function coresOf({ cpu_percent: percent }: Pick<JobUseJson, "cpu_percent"
 }
 
 /** Returns the CPU quota that is in force, in cores. `tenant`: that of its tenant's total. */
-export function quotaCoresOf({ outcomes }: Job, of?: "tenant"): number | null {
+export function quotaCoresOf({ outcomes }: Pick<Job, "outcomes">, of?: "tenant"): number | null {
   return limitNumbersOf(outcomes, of).cpuCores;
 }
 
 /** Returns the tighter one of the memory limits that are in force. */
-export function memoryLimitOf({ outcomes }: Job, of?: "tenant"): number | null {
+export function memoryLimitOf({ outcomes }: Pick<Job, "outcomes">, of?: "tenant"): number | null {
   const { memoryHighBytes, memoryMaxBytes } = limitNumbersOf(outcomes, of);
   const known = [memoryHighBytes, memoryMaxBytes].filter((bytes) => bytes !== null);
   return known.length === 0 ? null : Math.min(...known);

@@ -14,9 +14,9 @@ import { ratesOf } from "../../metrics/rates.ts";
 import { slaOfLastDay } from "../output/slaFigures.ts";
 import { DaemonSource } from "./daemonSource.ts";
 import { timelineOf } from "./eventTexts.ts";
+import type { JobDetail } from "./jobView.ts";
 import { isLiveJob } from "./liveness.ts";
 import { readLogEnd } from "./logEnd.ts";
-import type { JobDetail } from "./screen.ts";
 import { coresOf, type JobUseJson, type ScreenData, type ScreenJob, tenantsOf } from "./screenData.ts";
 import { Track, type TrackPoint } from "./track.ts";
 
@@ -44,6 +44,15 @@ interface TimedUse {
   readonly coresBefore: readonly (number | null)[];
 }
 
+/** What a screen is made from, again and again. */
+export interface TopSource {
+  measure(): Promise<ScreenData>;
+  /** Returns what the view of one job shows beside its measurements. `log`: with the end of its log. */
+  detailOf(row: ScreenJob, log: boolean): JobDetail | undefined;
+  /** Reads what was measured before this screen began, once for each job. Returns true when it has become known. */
+  loadHistory(row: ScreenJob): Promise<boolean>;
+}
+
 interface Options {
   readonly intervalMs: number;
   /** Lets ffprobe map the input files of jobs. */
@@ -54,12 +63,14 @@ interface Options {
  * Measures again and again what a screen shows. The daemon's measurements are used where it answers, for the jobs that it
  * observes; all others are measured here, as `ffrtmp stats` does. Reads only.
  */
-export class ScreenSource {
+export class ScreenSource implements TopSource {
   readonly #context: Context;
   readonly #intervalMs: number;
   readonly #reader: JobUseReader;
   readonly #daemon: DaemonSource;
   readonly #kept = new Map<string, Kept>();
+  /** The records of the jobs on the screen, by id. */
+  #open = new Map<string, OpenJob>();
   /** The jobs that were measured here the last time. */
   #measuredHere = new Set<string>();
   #machine: MachineReading;
@@ -88,6 +99,7 @@ export class ScreenSource {
     const { ledger, host } = this.#context;
     const snapshot = await this.#daemon.ask();
     const open = ledger.openJobs().filter(({ process }) => process !== null && isAlive(host, process));
+    this.#open = new Map(open.map((job) => [job.jobId, job]));
     const uses = this.#fromDaemon(snapshot, open);
     const others = open.filter(({ key }) => !uses.has(key));
     const isFallback = others.some(({ key }) => this.#kept.has(key) && !this.#measuredHere.has(key));
@@ -103,6 +115,7 @@ export class ScreenSource {
       atMs: host.now(),
       atBootMs,
       hostname: hostname(),
+      hosts: null,
       intervalMs: this.#intervalMs,
       source: snapshot === undefined ? "own" : "daemon",
       sourceNote: this.#daemon.note,
@@ -116,20 +129,22 @@ export class ScreenSource {
     };
   }
 
-  /** Returns what the view of one job shows beside its measurements. `log`: with the end of its log. */
-  detailOf({ job }: ScreenJob, log: boolean): JobDetail {
+  detailOf({ job: { jobId } }: ScreenJob, log: boolean): JobDetail | undefined {
+    const job = this.#open.get(jobId);
+    if (job === undefined) return undefined;
     return {
       timeline: timelineOf(job, this.#context.ledger.events(job)),
       log: log ? readLogEnd(job) : { lines: [] },
     };
   }
 
-  /** Asks the daemon for the last 10 minutes of a job, once. Returns true when they have become known. */
+  /** Asks the daemon for the last 10 minutes of a job. */
   async loadHistory({ job }: ScreenJob): Promise<boolean> {
-    const kept = this.#kept.get(job.key);
+    const key = this.#open.get(job.jobId)?.key ?? "";
+    const kept = this.#kept.get(key);
     if (kept === undefined || kept.isHistoryAsked) return false;
     kept.isHistoryAsked = true;
-    const stored = await this.#daemon.historyOf(job.key);
+    const stored = await this.#daemon.historyOf(key);
     const history = stored && decodeHistory(stored);
     if (history === undefined) return false;
     kept.track.replaceEarlier(history.points.map(trackPointOf));
@@ -181,6 +196,7 @@ export class ScreenSource {
       });
     const { command, isLive, track } = kept;
     return {
+      host: null,
       job,
       command,
       use,

@@ -138,7 +138,7 @@ export function governProcess(
 
 /**
  * Records a job and governs its process as planned. `start` returns when the job begins; it is called when the process is
- * governed. `total` is the total of the job's tenant.
+ * governed. `total` is the total of the job's tenant. `once`: as for `registerJob`.
  */
 export function governPlanned(
   context: Context,
@@ -147,9 +147,14 @@ export function governPlanned(
   {
     total,
     start,
-  }: { total: Limits | undefined; start: () => Pick<RunningJob, "startedMs" | "startedBootMs"> },
+    once,
+  }: {
+    total: Limits | undefined;
+    start: () => Pick<RunningJob, "startedMs" | "startedBootMs">;
+    once?: boolean | undefined;
+  },
 ): RunningJob {
-  registerJob(context, job);
+  registerJob(context, job, { once });
   try {
     if (scope) openScope(context, job, scope);
     createJobCgroup(cgroup);

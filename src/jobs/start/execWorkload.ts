@@ -40,5 +40,10 @@ export function governSelf(context: Context, spec: JobSpec, command: readonly st
   // The workload is as old as this process.
   const startedBootMs = bootMsOf(stat.startTicks);
   const start = () => ({ startedMs: host.now() - (host.bootNow() - startedBootMs), startedBootMs });
-  return governPlanned(context, job, { process: self, cgroup, scope }, { total: spec.tenant?.limits, start });
+  return governPlanned(
+    context,
+    job,
+    { process: self, cgroup, scope },
+    { total: spec.tenant?.limits, start, once: spec.once },
+  );
 }

@@ -86,7 +86,7 @@ export function startWorkload(
     ...journalOf(cgroup, scope),
     logPath: request.logPath,
   });
-  registerJob(context, job);
+  registerJob(context, job, request);
   request.observer?.registered(job);
 
   let outcomes: LimitOutcome[];
