@@ -68,6 +68,12 @@ function moreFactsOf(event: DaemonEvent): object {
       return hindranceFacts(event.hindrance);
     case "job-short-of-cpu":
       return { sure_cores: event.shortfall.sureCores, need_cores: event.shortfall.needCores };
+    case "quotas-governed":
+      return {
+        dry_run: event.isDryRun,
+        left_cores: event.leftCores,
+        quotas: event.quotas.map(({ jobId, quotaCores }) => ({ job_id: jobId, cores: quotaCores })),
+      };
     case "job-ended":
       return { result: resultJson(event.job, event.result) };
     case "hook-ended":

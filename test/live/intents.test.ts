@@ -1,8 +1,9 @@
 import { expect } from "bun:test";
-import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
 import { readHierarchies } from "../../src/linux/cgroup/hierarchies.ts";
 import { realHost } from "../../src/linux/host.ts";
+import { removeOwner } from "../support/foreignCgroup.ts";
 import { isGoverned, PolicyBox, readLimitFile } from "../support/policyBox.ts";
 import { lacksLimits, testIf, until, useSandbox } from "../support/sandbox.ts";
 
@@ -135,19 +136,7 @@ rules:
       expect(shares()).toBe("1024");
       expect(isGoverned(batchPid)).toBeFalse();
     } finally {
-      for (const pid of occupants(gate)) process.kill(pid, "SIGKILL");
-      await until("the cgroup is empty", () => occupants(gate).length === 0);
-      for (const job of readdirSync(gate, { withFileTypes: true }))
-        if (job.isDirectory()) rmdirSync(`${gate}/${job.name}`);
-      rmdirSync(gate);
+      await removeOwner(gate);
     }
   },
 );
-
-function occupants(gate: string): number[] {
-  const groups = readdirSync(gate, { withFileTypes: true }).filter((entry) => entry.isDirectory());
-  const paths = [gate, ...groups.map(({ name }) => `${gate}/${name}`)];
-  return paths.flatMap((path) =>
-    readFileSync(`${path}/tasks`, "utf8").split("\n").filter(Boolean).map(Number),
-  );
-}
