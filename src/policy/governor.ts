@@ -25,6 +25,8 @@ export function parseHeadroom(text: string): Headroom {
   const [, digits, unit] = /^(\d+(?:\.\d+)?) ?(%|cores?)$/.exec(text) ?? [];
   if (digits === undefined) throw new ValueFault("is not an amount of CPU time with its unit");
   const amount = Number(digits);
+  // On a full machine the others use what batch leaves them: it would keep what it has.
+  if (amount === 0) throw new ValueFault("protects nothing");
   if (unit !== "%") {
     if (amount > MAX_CORES) throw new ValueFault(`is more than ${MAX_CORES} cores`);
     return { cores: amount };

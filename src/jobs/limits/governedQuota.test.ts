@@ -205,6 +205,10 @@ test.each(BOXES)("%s, a change of limits drops the quota", (_, open) => {
   set(box, 0.3);
   changeLimits(box.machine.context, now(box), { byHand: null }, "by hand");
   expect(box.quota()).toBe("max");
+  set(box, 0.3);
+  changeLimits(box.machine.context, now(box), { labels: { plan: "shared" } }, "by hand");
+  expect(box.quota()).toBe("max");
+  expect(governedQuotaOf(now(box))).toBeUndefined();
 });
 
 test("a job that has ended gets no quota", () => {
@@ -225,4 +229,37 @@ test("a job that has ended gets no quota", () => {
   expect(setGovernedQuota({ ...context, host: ending }, box.job, 0.6, BECAUSE)).toBeUndefined();
   expect(box.quota()).toBe("max");
   expect(set(box, 0.6)).toBeUndefined();
+});
+
+test("an end restores the owner's quota although another one is set while it is recorded", () => {
+  for (const isFirst of [true, false]) {
+    const box = openV2("in-place");
+    if (!isFirst) set(box, 0.6);
+    const { ledger } = box.machine.context;
+    const recordResult = ledger.recordResult.bind(ledger);
+    ledger.recordResult = (job, result) => {
+      set(box, 0.3);
+      expect(box.quota()).toBe("6000 20000");
+      return recordResult(job, result);
+    };
+    box.machine.end(20);
+    recordExit(box.machine.context, now(box), { kind: "exit-unknown", reason: "it ended" });
+    expect(box.quota()).toBe("max");
+  }
+});
+
+test("a quota that cannot be removed stays recorded, with the reason, and is tried again", () => {
+  const box = openV1();
+  set(box, 0.6);
+  const { context, fake } = box.machine;
+  const warnings: string[] = [];
+  const warn = (text: string) => void warnings.push(text);
+  fake.setAccess("read-only", "/sys/fs/cgroup/cpu");
+  for (let time = 0; time < 2; time++) liftGovernedQuota({ ...context, warn }, now(box));
+  expect(governedQuotaOf(now(box))).toMatchObject({ outcome: "partial", actual: "12000 20000" });
+  expect(warnings).toHaveLength(1);
+  fake.setAccess("full", "/sys/fs/cgroup/cpu");
+  lift(box);
+  expect(box.quota()).toBe("max");
+  expect(governedQuotaOf(now(box))).toBeUndefined();
 });

@@ -115,13 +115,36 @@ describe("the quotas of the governor", () => {
   });
 });
 
-const job = (key: string, rest: Partial<QuotaJob> = {}): QuotaJob => ({
-  key,
-  useCores: null,
-  quotaCores: null,
-  ceilingCores: null,
-  ...rest,
+it("a full machine is given back to the others, a headroom in each step, and then comes to rest", () => {
+  const full = fc.record({
+    cores: fc.integer({ min: 1, max: 16 }),
+    headroom: fc.double({ min: 0.05, max: 0.5, noNaN: true }),
+    wanted: fc.double({ min: 0, max: 1, noNaN: true }),
+    count: fc.integer({ min: 1, max: 4 }),
+  });
+  fc.assert(
+    fc.property(full, ({ cores, headroom, wanted, count }) => {
+      const headroomCores = headroom * cores;
+      // What the others would use, if batch left room for it and the headroom.
+      const want = wanted * Math.max(0, cores - headroomCores - count * FLOOR_CORES);
+      let jobs = Array.from({ length: count }, (_, index) => job(`job-${index}`));
+      const used: number[] = [];
+      for (let count = 0; count < 40; count++) {
+        // The worst case: batch runs whenever its quota lets it.
+        const held = jobs.map((each) => Math.min(heldTo(each), cores / jobs.length));
+        const othersCores = Math.min(want, cores - held.reduce((sum, each) => sum + each, 0));
+        used.push(othersCores);
+        jobs = [...step({ cores, headroomCores, othersCores, sampleAgeMs: 0, jobs }).jobs];
+      }
+      const late = used.slice(-10).filter((cores) => cores < want - ROUNDING);
+      expect(late).toEqual([]);
+    }),
+  );
 });
+
+function job(key: string, rest: Partial<QuotaJob> = {}): QuotaJob {
+  return { key, useCores: null, quotaCores: null, ceilingCores: null, ...rest };
+}
 const machine = { cores: 4, headroomCores: 0.4, othersCores: 1.6, sampleAgeMs: 0 };
 
 it.each<[string, QuotaJob[], Record<string, number | null>]>([

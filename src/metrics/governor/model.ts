@@ -62,8 +62,7 @@ export function decideQuotas(input: QuotaInput): QuotaDecision {
 }
 
 function nextQuota({ quotaCores, ceilingCores }: QuotaJob, share: number): number | null {
-  const bounded = quotaCores === null ? share : Math.min(share, MAX_GROWTH * quotaCores);
-  const quota = Math.max(FLOOR_CORES, bounded);
+  const quota = quotaCores === null ? share : Math.min(share, MAX_GROWTH * quotaCores);
   return ceilingCores !== null && quota >= ceilingCores ? null : quota;
 }
 
