@@ -1,10 +1,18 @@
 import { expect, test } from "bun:test";
-import { writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { makeUsable } from "../../test/support/cgroupMachines.ts";
 import { type FakeOwner, useGovernedFakes } from "../../test/support/governedFakes.ts";
+import { useGovernedSleepers } from "../../test/support/governedSleepers.ts";
+import { lacksLimits, testIf } from "../../test/support/sandbox.ts";
+import { detach } from "../jobs/attach/detach.ts";
+import type { Context } from "../jobs/context.ts";
 import { applyGates } from "../jobs/limits/gates.ts";
-import { governedQuotaOf } from "../jobs/limits/governedQuota.ts";
+import { governedQuotaOf, readGovernedQuota } from "../jobs/limits/governedQuota.ts";
 import type { RunningJob } from "../jobs/model/job.ts";
+import { jobCgroupOf } from "../jobs/placement/jobCgroup.ts";
+import { onlyPartly } from "../limits/outcome.ts";
 import type { GovernorPolicy } from "../policy/governor.ts";
 import { type DaemonEvent, DaemonEvents } from "./events.ts";
 import { HeadroomGovernor } from "./governor.ts";
@@ -12,6 +20,8 @@ import { linesOf } from "./log.ts";
 import { levelOf } from "./logLevel.ts";
 
 const { openHybridOwner, openOwner } = useGovernedFakes();
+const { clean, governSleeper, makeGovernor } = useGovernedSleepers();
+const limitsTest = testIf(lacksLimits());
 const ON: GovernorPolicy = { mode: "on", headroom: { percent: 10 } };
 const STEP_MS = 500;
 /** No step of the timer falls into a test. */
@@ -32,7 +42,26 @@ interface Rig {
   writeQuota(text: string): void;
   now(): RunningJob;
   /** Another daemon on the same machine. */
-  restart(governor?: GovernorPolicy): HeadroomGovernor;
+  restart(governor: GovernorPolicy | undefined, host?: Context["host"]): void;
+}
+
+/** The lines of 4 CPUs in /proc/stat. */
+const CPUS = [0, 1, 2, 3].map((cpu) => `cpu${cpu} 0 0 0 0 0 0 0 0 0 0\n`).join("");
+
+function startGovernor(context: Context, policy: Rig["policy"], bus: DaemonEvents): HeadroomGovernor {
+  const governor = new HeadroomGovernor(
+    {
+      ...context,
+      store: { policy },
+      bus,
+      postponed: { attempt: (work) => work() },
+      scheduling: { inBackground: (work) => work() },
+    },
+    { onChange() {}, stepMs: NEVER_MS },
+  );
+  clean.push(() => governor.stop());
+  governor.check();
+  return governor;
 }
 
 /** A machine of 4 CPUs with a live job, and a batch job in a cgroup that holds another process too. */
@@ -58,10 +87,9 @@ function openRig(version: 1 | 2, given: GovernorPolicy | undefined = ON, limits 
       : (job.cgroup[0] as { path: string }).path;
   const put = () => {
     const idle = Math.round((4 * bootMs) / 10);
-    const cpus = [0, 1, 2, 3].map((cpu) => `cpu${cpu} 0 0 0 0 0 0 0 0 0 0\n`).join("");
     writeFileSync(
       `${context.host.procRoot}/stat`,
-      `cpu  ${Math.round(used.busyUsec / 10_000)} 0 0 ${idle} 0 0 0 0 0 0\n${cpus}`,
+      `cpu  ${Math.round(used.busyUsec / 10_000)} 0 0 ${idle} 0 0 0 0 0 0\n${CPUS}`,
     );
     if (version === 1) fake.set(`${groupIn("cpuacct")}/cpuacct.usage`, `${used.batchUsec * 1000}\n`);
     else fake.set(`${groupIn("cpu")}/cpu.stat`, `usage_usec ${used.batchUsec}\nuser_usec 0\nsystem_usec 0\n`);
@@ -69,23 +97,10 @@ function openRig(version: 1 | 2, given: GovernorPolicy | undefined = ON, limits 
   put();
   const policy: Rig["policy"] = { governor: given };
   const events: DaemonEvent[] = [];
-  const start = (of: Rig["policy"]): HeadroomGovernor => {
-    const bus = new DaemonEvents();
-    bus.subscribe((event) => void events.push(event));
-    const governor = new HeadroomGovernor(
-      {
-        ...context,
-        host: { ...context.host, bootNow: () => bootMs },
-        store: { policy: of },
-        bus,
-        postponed: { attempt: (work) => work() },
-        scheduling: { inBackground: (work) => work() },
-      },
-      { onChange() {}, stepMs: NEVER_MS },
-    );
-    governor.check();
-    return governor;
-  };
+  const bus = new DaemonEvents();
+  bus.subscribe((event) => void events.push(event));
+  const start = (of: Rig["policy"], host = context.host) =>
+    startGovernor({ ...context, host: { ...host, bootNow: () => bootMs } }, of, bus);
   const quota = (): number | null => {
     const read = (file: string) => fake.fs.read(`${groupIn("cpu")}/${file}`).trim();
     const text = version === 1 ? `${read("cpu.cfs_quota_us")} ${read("cpu.cfs_period_us")}` : read("cpu.max");
@@ -121,10 +136,9 @@ function openRig(version: 1 | 2, given: GovernorPolicy | undefined = ON, limits 
       }
     },
     now: () => context.ledger.job(job.key) as RunningJob,
-    restart(again) {
+    restart(again, host) {
       rig.governor.stop();
-      rig.governor = start({ governor: again });
-      return rig.governor;
+      rig.governor = start({ governor: again }, host);
     },
   };
   return rig;
@@ -235,6 +249,16 @@ test.each(VERSIONS)("on v%d, the job's own quota stays in force where it is tigh
   rig.steps(20, 1);
   expect(rig.quota()).toBe(1);
   expect(governedQuotaOf(rig.now())).toBeUndefined();
+  // Around its own quota, the other one comes and goes without a line or an event for each time.
+  for (let time = 0; time < 5; time++) {
+    rig.steps(1, 2.8);
+    expect(rig.quota()).toBeCloseTo(0.8, 2);
+    rig.steps(10, 1);
+    expect(rig.quota()).toBe(1);
+  }
+  expect(rig.events.map(levelOf).filter((level) => level === "info")).toHaveLength(1);
+  const kinds = rig.machine.context.ledger.events(rig.job).map(({ kind }) => kind);
+  expect(kinds.filter((kind) => kind === "limits_changed")).toHaveLength(1);
 });
 
 test.each(VERSIONS)(
@@ -268,6 +292,23 @@ test.each(VERSIONS)("on v%d, a quota that an operator tightens stays", (version)
   expect(governedQuotaOf(rig.now())).toBeUndefined();
 });
 
+test("a quota that the kernel refuses is tried again after a minute", () => {
+  const rig = openRig(1);
+  let writes = 0;
+  const { fs } = rig.machine.fake;
+  const write = (path: string): void => {
+    writes++;
+    throw Object.assign(new Error(`EINVAL: ${path}`), { code: "EINVAL" });
+  };
+  const host = { ...rig.machine.context.host, cgroupFs: { ...fs, write } };
+  rig.restart(ON, host);
+  rig.steps(5, 3);
+  expect([writes, governedQuotaOf(rig.now())]).toEqual([1, undefined]);
+  rig.pass(60_000);
+  rig.steps(3, 3);
+  expect(writes).toBe(2);
+});
+
 test("a batch job whose use nothing counts lets nothing change", () => {
   const rig = openRig(2);
   rig.steps(3, 1);
@@ -279,4 +320,41 @@ test("a batch job whose use nothing counts lets nothing change", () => {
     rig.governor.step();
   }
   expect(rig.quota()).toBe(quota);
+});
+
+limitsTest("the kernel takes the quotas of a real job, which fall, grow and end with detach", () => {
+  const proc = mkdtempSync(join(tmpdir(), "ffrtmp-test-"));
+  clean.push(() => rmSync(proc, { recursive: true }));
+  let [bootMs, busyTicks] = [1000, 0];
+  const made = makeGovernor();
+  const context = { ...made, host: { ...made.host, procRoot: proc, bootNow: () => bootMs } };
+  const { job, pid } = governSleeper({ cpuWeight: 1 }, { intent: "batch" }, made);
+  const because = "counts inside abc only, which still takes half beside live jobs: it holds other processes";
+  const outcomes = job.outcomes.map((each) => onlyPartly(each, because));
+  context.ledger.recordOutcomes(job, outcomes);
+  const governor = startGovernor(context, { governor: ON }, new DaemonEvents());
+  const steps = (count: number, others: number): void => {
+    for (let step = 0; step < count; step++) {
+      bootMs += STEP_MS;
+      busyTicks += (others * STEP_MS) / 10;
+      writeFileSync(`${proc}/stat`, `cpu  ${busyTicks} 0 0 0 0 0 0 0 0 0\n${CPUS}`);
+      governor.step();
+    }
+  };
+  const quota = () => readGovernedQuota(now(), jobCgroupOf(made, now()));
+  const now = () => made.ledger.job(job.key) as RunningJob;
+  steps(2, 3);
+  // The sleeper uses next to nothing.
+  expect(quota()).toMatchObject({ quotaCores: expect.closeTo(0.6, 1) });
+  steps(1, 3.5);
+  expect(quota()).toMatchObject({ quotaCores: expect.closeTo(0.1, 2) });
+  steps(5, 4);
+  expect(quota()).toMatchObject({ quotaCores: 0.05 });
+  steps(4 + 10, 0);
+  expect(quota()).toMatchObject({ quotaCores: expect.closeTo(0.05 * 1.1 ** 11, 2) });
+  expect(governedQuotaOf(now())).toMatchObject({ outcome: "applied" });
+  const before = readFileSync(`/proc/${pid}/cgroup`, "utf8");
+  expect(before).toContain("/ffrtmp-");
+  detach(made, now(), jobCgroupOf(made, now()));
+  expect(readFileSync(`/proc/${pid}/cgroup`, "utf8")).not.toContain("/ffrtmp-");
 });

@@ -1,6 +1,7 @@
 import type { Context } from "../jobs/context.ts";
 import { hasClosedGate } from "../jobs/limits/gates.ts";
 import {
+  addGovernorEvent,
   forgetGovernedQuota,
   governedQuotaOf,
   liftGovernedQuota,
@@ -28,6 +29,8 @@ const STEP_MS = 500;
 const USEC_PER_TICK = 10_000;
 const REPORT_INTERVAL_MS = 10_000;
 const HOUR_MS = 3_600_000;
+/** How long a job is left alone whose quota the kernel has refused. */
+const REFUSED_PAUSE_MS = 60_000;
 /** How often a quota that was changed from outside is set again within an hour, before the job is left alone for an hour. */
 const MAX_REPAIRS_PER_HOUR = 3;
 
@@ -65,6 +68,10 @@ export class HeadroomGovernor {
   readonly #imagined = new Map<string, number | null>();
   /** When the quota of a job was found changed from outside, in ms of CLOCK_BOOTTIME. */
   readonly #changedMs = new Map<string, number[]>();
+  /** When a job whose quota the kernel refused may be tried again, in ms of CLOCK_BOOTTIME. */
+  readonly #pausedUntilMs = new Map<string, number>();
+  /** The jobs that are known to be held. At a ceiling, a quota comes and goes. */
+  readonly #announced = new Set<string>();
   #state: GovernorState | undefined;
   #reportedMs = Number.NEGATIVE_INFINITY;
   #isStopped = false;
@@ -87,8 +94,11 @@ export class HeadroomGovernor {
     for (const job of jobs) {
       if (governedQuotaOf(job) === undefined) continue;
       const reason = mode === "on" ? whyNotGoverned(job) : "the policy has no governor that is on";
-      if (reason !== undefined) this.#lift(job, reason);
+      if (reason !== undefined) this.#release(job, reason);
     }
+    const keys = new Set(jobs.map(({ key }) => key));
+    for (const known of [this.#imagined, this.#changedMs, this.#pausedUntilMs, this.#announced])
+      for (const key of known.keys()) if (!keys.has(key)) known.delete(key);
     if (mode === undefined || !jobs.some(hasClosedGate)) this.#rest();
     else this.#timer ??= this.#start();
   }
@@ -110,6 +120,7 @@ export class HeadroomGovernor {
     this.#window = new UseWindow();
     this.#places.clear();
     this.#imagined.clear();
+    this.#announced.clear();
     this.#state = undefined;
   }
 
@@ -139,12 +150,15 @@ export class HeadroomGovernor {
     const decision = decideQuotas({ ...machine, sampleAgeMs: this.#window.ageMs(host.bootNow()), jobs });
     const decided = "because" in decision ? new Map<string, number | null>() : decision.quotas;
     const reason = `governed: ${leftCores.toFixed(1)} cores left of ${cores}`;
+    const isNew = decided.keys().some((key) => !this.#announced.has(key));
     for (const { key, job } of jobs) {
       const quota = decided.get(key);
       if (quota === undefined) continue;
       if (isDryRun) this.#imagined.set(key, quota);
-      else if (quota === null) this.#lift(job, "another quota is as tight");
+      // Another one is as tight.
+      else if (quota === null) this.#options.onChange(liftGovernedQuota(this.#context, job));
       else this.#set(job, quota, reason);
+      this.#announced.add(key);
     }
     const quotas = jobs.map(({ key, job: { jobId }, quotaCores }) => {
       const quota = decided.get(key);
@@ -152,7 +166,6 @@ export class HeadroomGovernor {
     });
     this.#state = { mode: governor.mode, leftCores, othersCores, quotas };
     if (decided.size === 0) return;
-    const isNew = jobs.some(({ key, quotaCores }) => quotaCores === null && decided.has(key));
     this.#report({ isDryRun, isNew, leftCores, cores, quotas });
   }
 
@@ -182,11 +195,14 @@ export class HeadroomGovernor {
   /** Returns `undefined` for a job that gets no quota now. */
   #quotaJobOf(job: RunningJob, isDryRun: boolean): QuotaJob | undefined {
     const found = readGovernedQuota(job, this.#placeOf(job).cgroup);
-    if (found === "unavailable" || this.#isLeftAlone(job.key)) return undefined;
+    const isPaused = this.#context.host.bootNow() < (this.#pausedUntilMs.get(job.key) ?? 0);
+    if (found === "unavailable" || isPaused || this.#isLeftAlone(job.key)) return undefined;
     if ("found" in found) {
       this.#handleChange(job, found);
       return undefined;
     }
+    // A daemon before this one has begun.
+    if (found.quotaCores !== null) this.#announced.add(job.key);
     const quotaCores = isDryRun ? (this.#imagined.get(job.key) ?? null) : found.quotaCores;
     return {
       key: job.key,
@@ -220,12 +236,17 @@ export class HeadroomGovernor {
 
   #set(job: RunningJob, quotaCores: number, because: string): void {
     const changed = setGovernedQuota(this.#context, job, quotaCores, because);
-    if (changed !== undefined) this.#options.onChange(changed);
+    if (changed === undefined) return;
+    this.#options.onChange(changed);
+    if (governedQuotaOf(changed) === undefined)
+      this.#pausedUntilMs.set(job.key, this.#context.host.bootNow() + REFUSED_PAUSE_MS);
+    else if (!this.#announced.has(job.key)) addGovernorEvent(this.#context, changed, because);
   }
 
-  #lift(job: RunningJob, reason: string): void {
+  #release(job: RunningJob, reason: string): void {
     const lifted = liftGovernedQuota(this.#context, job, reason);
     this.#options.onChange(lifted);
+    this.#announced.delete(job.key);
     if (governedQuotaOf(lifted) === undefined)
       this.#context.bus.emit({ kind: "quota-lifted", job: lifted, reason });
   }

@@ -41,7 +41,7 @@ class MixedBox {
   write(governor: string): void {
     const [live, batch] = this.#shells;
     this.box.write(`
-scan_interval: 100ms
+scan_interval: 1s
 target_commands: [${basename(batch)}]
 intents: {${governor}}
 rules:

@@ -70,7 +70,6 @@ export function setGovernedQuota(
   const cgroup = jobCgroupOf(context, seen);
   const quotaUsec = Math.max(MIN_QUOTA_USEC, Math.floor(cores * PERIOD_USEC));
   const limits: Limits = { cpuMax: { quotaUsec, periodUsec: PERIOD_USEC } };
-  const isFirst = governedQuotaOf(seen) === undefined;
   const pending: LimitOutcome = {
     limit: "cpu.max",
     of: "governor",
@@ -81,7 +80,6 @@ export function setGovernedQuota(
   };
   recordOwnersValues(cgroup, limits);
   let job = record(context, recordBeforeWrite(context, seen, cgroup), pending);
-  if (isFirst) addEvent(context, job, because);
   const [outcome] = applyCgroupLimits(cgroup, limits);
   recordWritten(cgroup, limits);
   if (runningJob(context, key) === undefined) {
@@ -117,7 +115,7 @@ export function liftGovernedQuota(context: Context, seen: RunningJob, because?: 
     return record(context, current, { ...quota, outcome: "partial", actual, because: reason });
   }
   const lifted = forgetGovernedQuota(context, current);
-  if (because !== undefined) addEvent(context, lifted, because, job);
+  if (because !== undefined) addGovernorEvent(context, lifted, because, job);
   return lifted;
 }
 
@@ -152,7 +150,13 @@ function record({ ledger }: Context, job: RunningJob, outcome: LimitOutcome): Ru
   return ledger.recordOutcomes(job, [...job.outcomes.filter(({ of }) => of !== "governor"), outcome]);
 }
 
-function addEvent({ host, ledger }: Context, job: RunningJob, because: string, before?: RunningJob): void {
+/** Records that the governor has begun to hold a job, or has let it go: not each step. `before`: the job as it was before. */
+export function addGovernorEvent(
+  { host, ledger }: Context,
+  job: RunningJob,
+  because: string,
+  before?: RunningJob,
+): void {
   const texts = (from?: RunningJob): string[] => {
     const quota = from && governedQuotaOf(from);
     return quota === undefined ? [] : [`governor ${quota.limit} ${quota.wanted}`];
