@@ -11,6 +11,7 @@ import type { DroppedExecs } from "../linux/events/execFilter.ts";
 import type { OnEvents, ProcessEvent, ProcessEvents } from "../linux/events/processEvents.ts";
 import { ProcessScan } from "../linux/events/processScan.ts";
 import { listPids } from "../linux/proc/table.ts";
+import type { GovernorState } from "../metrics/governor/state.ts";
 import type { JobUse } from "../metrics/jobUse.ts";
 import { commNamesOf, execNamesOf } from "../policy/commNames.ts";
 import { totalOf } from "../policy/policy.ts";
@@ -23,6 +24,7 @@ import { isGovernedLast } from "./decision.ts";
 import { Discovery } from "./discovery.ts";
 import { DaemonDocuments } from "./documents.ts";
 import { ExecNames } from "./execNames.ts";
+import { HeadroomGovernor } from "./governor.ts";
 import { Health } from "./health.ts";
 import { HistoryPruner } from "./historyPruner.ts";
 import { JobTracker } from "./jobTracker.ts";
@@ -49,6 +51,7 @@ export class WatchDaemon {
   readonly #tracker: JobTracker;
   readonly #discovery: Discovery;
   readonly #pruner: HistoryPruner;
+  readonly #governor: HeadroomGovernor;
   readonly #rescans: Rescans;
   /** The documents about this daemon and its jobs, for the control socket and the web server. */
   readonly documents: DaemonDocuments;
@@ -132,6 +135,7 @@ export class WatchDaemon {
       if (this.#execNames.learn(comm)) this.#setNames();
     });
     this.#pruner = new HistoryPruner(context);
+    this.#governor = new HeadroomGovernor(context, { onChange: (job) => this.#tracker.observer.update(job) });
     this.documents = new DaemonDocuments(context, this.#tracker, () => this.status());
     this.#rescans = new Rescans({
       listPids: () => context.postponed.attempt(() => listPids(context.host)) ?? [],
@@ -218,6 +222,7 @@ export class WatchDaemon {
     this.#rescans.stop();
     this.#discovery.stop();
     this.#pruner.stop();
+    this.#governor.stop();
     this.#context.slowReader.stop();
     this.#tracker.releaseAll(cause);
     // After the last ends are recorded, for which it runs too.
@@ -279,6 +284,11 @@ export class WatchDaemon {
   /** Returns the machine's NVIDIA devices, as they were read last. Empty without a driver, and while there is no job. */
   devices(): readonly DeviceReading[] {
     return this.#context.meter.devices() ?? [];
+  }
+
+  /** Returns what the headroom governor does; `undefined` while it does nothing. */
+  governor(): GovernorState | undefined {
+    return this.#governor.state();
   }
 
   /**
@@ -415,6 +425,8 @@ export class WatchDaemon {
     const changed = applyGates(this.#context);
     if (changed !== "busy") for (const job of changed) this.#tracker.observer.update(job);
     else if (!isAgain) this.#applyGatesSoon();
+    // Only a job whose gate is closed gets a quota.
+    this.#governor.check();
   }
 
   /** Once for jobs that start together. */

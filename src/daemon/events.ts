@@ -4,6 +4,7 @@ import type { EndedJob, Job, OpenJob, RunningJob } from "../jobs/model/job.ts";
 import type { Pruned } from "../ledger/prune.ts";
 import type { StartedEvents } from "../linux/events/bestEvents.ts";
 import type { EventSource } from "../linux/events/processEvents.ts";
+import type { GovernedQuota } from "../metrics/governor/state.ts";
 import type { Hindrance } from "../metrics/hindrance/hindrance.ts";
 import type { JobShares } from "../metrics/shares/jobShares.ts";
 import type { Shortfall } from "../metrics/shares/shortfall.ts";
@@ -62,6 +63,19 @@ interface EventFacts {
   "job-kept-by-policy": { job: RunningJob };
   "job-reconcile-failed": { job: RunningJob; reason: string };
   "limit-repaired": { job: RunningJob; repair: LimitRepair };
+  /**
+   * The headroom governor has set CPU quotas, or would set them. At once for a job that had none, and else at most every 10 s.
+   * `leftCores`: what the quotas divide. `isNew`: a job has got its first one.
+   */
+  "quotas-governed": {
+    isDryRun: boolean;
+    isNew: boolean;
+    leftCores: number;
+    cores: number;
+    quotas: readonly GovernedQuota[];
+  };
+  /** The governor has removed its quota from a job. */
+  "quota-lifted": { job: RunningJob; reason: string };
   /** A job that needs more than it is sure of, once until that is over. */
   "job-short-of-cpu": { job: RunningJob; shortfall: Shortfall };
   /** It is sure of its need again, or one of the two is not known any more. */

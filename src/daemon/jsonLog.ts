@@ -70,6 +70,12 @@ function moreFactsOf(event: DaemonEvent): object {
       return { sure_cores: event.shortfall.sureCores, need_cores: event.shortfall.needCores };
     case "job-no-longer-short-of-cpu":
       return { sure_cores: event.shares.sureCores, need_cores: event.shares.need?.cores ?? null };
+    case "quotas-governed":
+      return {
+        dry_run: event.isDryRun,
+        left_cores: event.leftCores,
+        quotas: event.quotas.map(({ jobId, quotaCores }) => ({ job_id: jobId, cores: quotaCores })),
+      };
     case "job-ended":
       return { result: resultJson(event.job, event.result) };
     case "hook-ended":

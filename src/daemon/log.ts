@@ -107,6 +107,15 @@ const LINES: { [Kind in EventKind]: (event: DaemonEvent<Kind>) => string | strin
   "job-reconcile-failed": ({ job, reason }) => `Job ${job.jobId} cannot follow the policy: ${reason}`,
   "limit-repaired": ({ job, repair: { what, did, wanted, found } }) =>
     `Job ${job.jobId}: ${what} was changed from outside (wanted ${wanted}, found ${found}): ${REACTIONS[did]}`,
+  "quotas-governed": ({ isDryRun, leftCores, cores, quotas }) => {
+    const shown = quotas
+      .slice(0, MAX_LISTED)
+      .map(({ jobId, quotaCores }) => `${jobId} ${quotaText(quotaCores)}`);
+    const others = quotas.length - shown.length;
+    const list = [...shown, ...(others > 0 ? [`${others} more`] : [])].join(", ");
+    return `Governor${isDryRun ? " (dry run, nothing is written)" : ""}: ${leftCores.toFixed(1)} cores left of ${cores} for batch: ${list}`;
+  },
+  "quota-lifted": ({ job, reason }) => `Job ${job.jobId}: the governor's CPU quota is lifted: ${reason}`,
   "job-short-of-cpu": ({ job, shortfall }) => `Job ${shortfallText(job.jobId, shortfall)}`,
   "job-no-longer-short-of-cpu": ({ job, shares }) => `Job ${noLongerShortText(job.jobId, shares)}`,
   "job-ended": ({ job, result }) => summaryLine(job, result),
@@ -145,6 +154,10 @@ const REACTIONS: Record<DriftKind, string> = {
   repair_refused: "the kernel refuses to restore it, trying again",
   left_alone: "left alone for an hour",
 };
+
+function quotaText(cores: number | null): string {
+  return cores === null ? "no quota of its own" : `${cores.toFixed(2)} cores`;
+}
 
 function unavailableLines({ unavailable }: { unavailable: string[] }): string[] {
   return unavailable.map((reason) => `Event source unavailable, falling back: ${reason}`);

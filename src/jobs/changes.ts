@@ -50,6 +50,19 @@ export function withGatesNow<J extends Job>({ ledger }: Pick<Context, "ledger">,
   return recorded ? { ...job, changes: withGates(job.changes, recorded.changes.filter(isGate)) } : job;
 }
 
+/** Returns the changes of a job with all that was written to files of others, as it is recorded now: see `setGovernedQuota`. */
+export function withWritesNow<J extends Job>({ ledger }: Pick<Context, "ledger">, job: J): J {
+  const recorded = isIntent(job.intent) ? ledger.job(job.key) : undefined;
+  if (recorded === undefined) return job;
+  const others = job.changes.filter(({ kind }) => kind !== "file-written");
+  const written = recorded.changes.filter((change) => change.kind === "file-written");
+  const attributes = attributesOf({ changes: others });
+  return {
+    ...job,
+    changes: [...others.filter(({ kind }) => kind !== "attribute-set"), ...written, ...attributes],
+  };
+}
+
 /** Returns the limits that a job's cgroup has from the one that its processes left, as texts by the name of the file. */
 export function carriedOf({ changes }: { changes: readonly Change[] }): CarriedFiles {
   return Object.assign(

@@ -62,8 +62,8 @@ export const limitSchema = z
       "the limit, by its name on cgroup v2 or in the process's attributes",
     ),
     of: described(
-      z.literal("tenant").optional(),
-      "the limit is the total of the tenant's jobs; absent: the job's own",
+      z.enum(["tenant", "governor"]).optional(),
+      "`tenant`: the limit is the total of the tenant's jobs; `governor`: the headroom governor of `watch` has set it; absent: the job's own",
     ),
     outcome: described(
       z.enum(["applied", "partial", "refused", "unsupported"]),

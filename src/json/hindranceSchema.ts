@@ -21,7 +21,7 @@ export const hindranceSchema = z
       "the CPUs that a live job needs to keep its speed: what it uses divided by its speed; `null`: not known, or the cause is another one",
     ),
     limit: text(
-      "the limit of ffrtmp that it is at: `cpu.max`, `tenant:cpu.max`, `memory.high`, `memory.max` or `io.max`",
+      "the limit of ffrtmp that it is at: `cpu.max`, `tenant:cpu.max`, `governor:cpu.max`, `memory.high`, `memory.max` or `io.max`",
     ),
     evidence: described(
       z.strictObject({

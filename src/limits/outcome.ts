@@ -5,8 +5,11 @@ interface Request {
   wanted: string;
   /** The cgroup further up that is as tight or tighter, so that nothing was written. */
   heldBy?: string;
-  /** `tenant`: the limit is the total of all jobs of the tenant. Absent: it is the job's own. */
-  of?: "tenant";
+  /**
+   * `tenant`: the limit is the total of all jobs of the tenant. `governor`: the headroom governor of `watch` has set it, in the
+   * job's own cgroup. Absent: it is the job's own.
+   */
+  of?: "tenant" | "governor";
 }
 
 /** The result of one requested limit, as read back from the kernel after the write. */

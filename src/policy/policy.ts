@@ -2,6 +2,7 @@ import type { Retention } from "../ledger/retention.ts";
 import { combineLayers, type LimitLayer, type Limits } from "../limits/limits.ts";
 import type { Placement } from "../linux/cgroup/placement.ts";
 import { type Condition, commandIs } from "./conditions.ts";
+import type { GovernorPolicy } from "./governor.ts";
 import { exactName, type NamePattern } from "./namePattern.ts";
 import type { WrittenPolicy } from "./policyChanges.ts";
 import type { TenantTemplate } from "./tenant.ts";
@@ -31,6 +32,8 @@ export interface Policy {
   tenants: ReadonlyMap<string, Limits>;
   /** Intents have a meaning: the file has `intents`. Absent: an intent is any word. */
   hasIntents?: boolean;
+  /** Absent: there is no governor. */
+  governor?: GovernorPolicy | undefined;
   /** The total limits of each tenant that is not in `tenants`. */
   otherTenants?: Limits | undefined;
   /** The file as it is written, to show what a reload changes; absent for a policy from the command line. */

@@ -9,7 +9,7 @@ import type { JobUse } from "../metrics/jobUse.ts";
 import type { MetricFamily, MetricSample } from "./exposition.ts";
 
 /** The jobs that have series of their own, unless the operator asks for another number. */
-const MAX_JOBS = 500;
+export const MAX_JOBS = 500;
 
 /** The value of `job_id` for the sums of the jobs beyond that number. It is the id of no job. */
 const OTHERS = "(others)";

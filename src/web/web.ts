@@ -5,6 +5,7 @@ import { apiRoutes } from "./api/apiRoutes.ts";
 import { EventStream } from "./api/eventStream.ts";
 import { BusyThread } from "./busyThread.ts";
 import { DaemonMetrics } from "./daemonMetrics.ts";
+import { governorFamilies } from "./governorMetrics.ts";
 import { gpuFamilies } from "./gpuMetrics.ts";
 import { jobFamilies } from "./jobMetrics.ts";
 import { LISTEN_ADDRESS, parseListenAddress } from "./listenAddress.ts";
@@ -47,6 +48,7 @@ export function openWeb(
       ...metrics.families(running.status(), running.jobs()),
       ...jobFamilies(running.uses(), running.endedUses(), maxJobs),
       ...gpuFamilies(running.devices()),
+      ...governorFamilies(running.governor(), maxJobs),
     ];
   };
   const metricSource = () => {

@@ -1,8 +1,9 @@
 import { expect } from "bun:test";
-import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
 import { readHierarchies } from "../../src/linux/cgroup/hierarchies.ts";
 import { realHost } from "../../src/linux/host.ts";
+import { removeOwner } from "../support/foreignCgroup.ts";
 import { isGoverned, PolicyBox, readLimitFile } from "../support/policyBox.ts";
 import { lacksLimits, testIf, until, useSandbox } from "../support/sandbox.ts";
 
@@ -135,26 +136,10 @@ rules:
       expect(shares()).toBe("1024");
       expect(isGoverned(batchPid)).toBeFalse();
     } finally {
-      await removeWithOccupants(gate);
+      await removeOwner(gate);
     }
   },
 );
-
-async function removeWithOccupants(gate: string): Promise<void> {
-  for (const pid of occupants(gate)) process.kill(pid, "SIGKILL");
-  await until("the cgroup is empty", () => occupants(gate).length === 0);
-  for (const job of readdirSync(gate, { withFileTypes: true }))
-    if (job.isDirectory()) rmdirSync(`${gate}/${job.name}`);
-  rmdirSync(gate);
-}
-
-function occupants(gate: string): number[] {
-  const groups = readdirSync(gate, { withFileTypes: true }).filter((entry) => entry.isDirectory());
-  const paths = [gate, ...groups.map(({ name }) => `${gate}/${name}`)];
-  return paths.flatMap((path) =>
-    readFileSync(`${path}/tasks`, "utf8").split("\n").filter(Boolean).map(Number),
-  );
-}
 
 v1Test(
   "two attach at once with different weights in one cgroup leave the higher one, and the owner's value to restore",
@@ -177,7 +162,7 @@ v1Test(
       for (const jobId of ["high", "low"]) expect((await box.run(["detach", jobId])).code).toBe(0);
       expect(shares()).toBe("1024");
     } finally {
-      await removeWithOccupants(gate);
+      await removeOwner(gate);
     }
   },
 );

@@ -19,7 +19,7 @@ const NAMES: Record<LimitName, string> = {
 /** Returns the requested limits, with a mark where one is not in force as requested: `cpu 150 %, memory 2 GiB (partial)`. */
 export function limitsText(outcomes: readonly LimitOutcome[]): string {
   const texts = outcomes.map(({ limit, of, wanted, outcome }) => {
-    const name = of === "tenant" ? `tenant's ${NAMES[limit]}` : NAMES[limit];
+    const name = of === undefined ? NAMES[limit] : `${of}'s ${NAMES[limit]}`;
     const mark = outcome === "applied" ? "" : ` (${outcome})`;
     return `${name} ${wantedText(limit, wanted)}${mark}`;
   });

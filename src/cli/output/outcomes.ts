@@ -48,9 +48,9 @@ export function warnOfLikelyMistakes(context: Context, limits: Limits): void {
   if (memoryMaxBytes > totalBytes) warn(`--memory-max is ${machine}; a number without a unit is in bytes`);
 }
 
-/** Returns the name of a limit: `cpu.max`, `tenant's cpu.max`. */
+/** Returns the name of a limit: `cpu.max`, `tenant's cpu.max`, `governor's cpu.max`. */
 export function nameOfOutcome({ limit, of }: LimitOutcome): string {
-  return of === "tenant" ? `tenant's ${limit}` : limit;
+  return of === undefined ? limit : `${of}'s ${limit}`;
 }
 
 /** Returns each outcome by the name of its limit, as text: `applied 50000 100000`, `refused: EACCES …`. */

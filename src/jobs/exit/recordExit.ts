@@ -3,7 +3,7 @@ import { removeJobCgroup } from "../../linux/cgroup/cgroupChanges.ts";
 import { type JobCgroup, listMembers, tenantCgroupOf } from "../../linux/cgroup/jobCgroup.ts";
 import { readUsage } from "../../linux/cgroup/jobUsage.ts";
 import { changeKey, isCgroupChange, isShared } from "../../linux/change.ts";
-import { withGatesNow } from "../changes.ts";
+import { withWritesNow } from "../changes.ts";
 import type { Context } from "../context.ts";
 import { undoInGateLock } from "../gateLock.ts";
 import type { Ending, JobResult } from "../model/ending.ts";
@@ -118,7 +118,7 @@ function timesOf(context: Context, job: OpenJob, time: EndTime | undefined): Tim
 }
 
 /**
- * Removes what an ended job left in the system, with the gates that were recorded until it ended. Returns the processes that
+ * Removes what an ended job left in the system, with the gates and the quotas of the governor that were recorded until it ended. Returns the processes that
  * are still in its cgroup.
  */
 export function cleanUpEnded(context: Context, job: EndedJob, seen: JobCgroup): number[] {
@@ -127,7 +127,7 @@ export function cleanUpEnded(context: Context, job: EndedJob, seen: JobCgroup): 
 }
 
 function cleanUpCgroup(context: Context, job: EndedJob, seen: JobCgroup): number[] {
-  const changes = withGatesNow(context, { ...job, changes: seen.changes }).changes.filter(isCgroupChange);
+  const changes = withWritesNow(context, { ...job, changes: seen.changes }).changes.filter(isCgroupChange);
   const cgroup = { ...seen, changes };
   if (undoForCgroup(context, job, cgroup).length > 0) return listMembers(cgroup);
   releaseKeeper(job);

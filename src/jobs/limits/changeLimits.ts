@@ -12,6 +12,7 @@ import type { RunningJob } from "../model/job.ts";
 import { leaveCpuCgroup } from "../placement/leaveCpuCgroup.ts";
 import { migrateCgroup, removeFormerCgroup } from "../placement/migrateCgroup.ts";
 import { governTree } from "./applyToTree.ts";
+import { liftGovernedQuota } from "./governedQuota.ts";
 
 /**
  * Changes the limits and labels of a running job; an absent field stays as it is. A limit that is no longer asked for
@@ -19,11 +20,13 @@ import { governTree } from "./applyToTree.ts";
  */
 export function changeLimits(
   context: Context,
-  job: RunningJob,
+  seen: RunningJob,
   { tenant, ...change }: Omit<SpecChange, "tenant"> & { tenant?: Tenant | null },
   because: string,
 ): RunningJob {
   const { host, ledger } = context;
+  // On v1 the kernel refuses a total of the tenant below the quota of a job in it.
+  const job = liftGovernedQuota(context, seen);
   const before = job.outcomes;
   const spec = tenant === undefined ? change : { ...change, tenant: tenant?.name ?? null };
   // Recorded first: if this ffrtmp dies now, the next one applies what is recorded.

@@ -47,6 +47,21 @@ export async function applyGatesInTurn(context: Context): Promise<RunningJob[]> 
   return [];
 }
 
+/** Returns whether a batch job competes with live jobs by a weight that is not its own, as `applyGates` has found last. */
+export function hasClosedGate({ intent, outcomes }: RunningJob): boolean {
+  return (
+    isIntent(intent) &&
+    intent !== "live" &&
+    outcomes.some(
+      ({ limit, of, outcome, because }) =>
+        of === undefined &&
+        (limit === "cpu.weight" || limit === "cpu.idle") &&
+        outcome === "partial" &&
+        because.includes(COUNTS_INSIDE),
+    )
+  );
+}
+
 /** The note of the ledger that says whether the policy of `watch` gives intents a meaning. Absent: it does not. */
 const POLICY_INTENTS = "policy_intents";
 

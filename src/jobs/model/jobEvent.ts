@@ -5,7 +5,7 @@ import type { Verdict } from "./hindered.ts";
 /** A limit or a membership that was changed from outside. */
 export interface Drift {
   /** `membership`: processes were moved out of the job's cgroup. */
-  readonly what: LimitName | `tenant's ${LimitName}` | "membership";
+  readonly what: LimitName | `tenant's ${LimitName}` | "governor's cpu.max" | "membership";
   readonly wanted: string;
   /** The value that was found instead. */
   readonly found: string;

@@ -1,10 +1,11 @@
 import { formatLimit, isAsTight, type Limits, tightest } from "../../limits/limits.ts";
 import { CGROUP_LIMITS, type CgroupLimitName, isInherited, LIMITS } from "../../limits/table.ts";
 import { controllersOf } from "./backends.ts";
+import { constrainingCgroups } from "./constraints.ts";
 import type { CgroupController } from "./controller.ts";
 import type { CgroupDirectory } from "./file.ts";
 import { ancestorsOf, directoryOf, type Hierarchy, type Membership } from "./hierarchies.ts";
-import { carriedBy, type JobCgroup, type JobDirectory, withHolder } from "./jobCgroup.ts";
+import { asDirectory, carriedBy, type JobCgroup, type JobDirectory, withHolder } from "./jobCgroup.ts";
 
 /** Reads the limits that one cgroup sets itself; an absent field is no limit. Weights are always there. */
 export function readOwnLimits(
@@ -44,6 +45,21 @@ export function readEffectiveLimits(
 /** Reads the limits that apply to the processes of a job, whoever set them. */
 export function readLimitsOn({ fs, directories }: JobCgroup, names: readonly CgroupLimitName[]): Limits {
   const read = directories.map((each) => readEffectiveLimits(each.controllers, { ...each, fs }, names));
+  return Object.assign({}, ...read);
+}
+
+/**
+ * Reads the limits that apply to the processes of a job whatever ffrtmp writes to its cgroup: those of the cgroups above, and in
+ * place those of the owner.
+ */
+export function readLimitsAbove(job: JobCgroup, names: readonly CgroupLimitName[]): Limits {
+  const read = job.directories.map((each) => {
+    const directory = asDirectory(job, each);
+    return names
+      .flatMap((name) => constrainingCgroups(directory, name).map((above) => ({ name, above })))
+      .map(({ name, above }) => readOwnLimits(each.controllers, above, [name]))
+      .reduce(tightest, {});
+  });
   return Object.assign({}, ...read);
 }
 

@@ -12,6 +12,16 @@ export function counterReader(job: JobCgroup): () => Counters {
   );
 }
 
+/** Returns a function that reads the CPU time of a job's cgroup, in µs; `null` where nothing counts it. */
+export function cpuTimeReader(job: JobCgroup): () => number | null {
+  const counting = job.directories.map((directory) => ({
+    ...directory,
+    controllers: directory.controllers.filter(({ name }) => name === "cpu" || name === "cpuacct"),
+  }));
+  const read = counterReader({ ...job, directories: counting });
+  return () => read().cpuUsec;
+}
+
 export function detailReader(job: JobCgroup): () => Details {
   return merging(
     UNKNOWN_DETAILS,

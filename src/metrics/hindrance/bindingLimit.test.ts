@@ -8,7 +8,7 @@ import { NO_MEDIA } from "../media/mediaReader.ts";
 import { bindingLimit } from "./bindingLimit.ts";
 import type { Evidence } from "./judge.ts";
 
-const applied = (limit: LimitOutcome["limit"], of?: "tenant"): LimitOutcome => ({
+const applied = (limit: LimitOutcome["limit"], of?: LimitOutcome["of"]): LimitOutcome => ({
   ...{ limit, outcome: "applied", wanted: "1", actual: "1" },
   ...(of ? { of } : {}),
 });
@@ -24,6 +24,8 @@ test("a quota is the job's or its tenant's, whichever stops it more often", () =
   const both = use({ outcomes: [applied("cpu.max"), applied("cpu.max", "tenant")] });
   expect(bindingLimit("own_limit", throttled(90, 0), both)).toEqual({ name: "cpu.max", of: "job" });
   expect(bindingLimit("own_limit", throttled(60, 90), both)).toEqual({ name: "cpu.max", of: "tenant" });
+  const governed = use({ outcomes: [applied("cpu.max"), applied("cpu.max", "governor")] });
+  expect(bindingLimit("own_limit", throttled(90, 0), governed)).toEqual({ name: "cpu.max", of: "governor" });
 });
 
 test("a quota that ffrtmp did not set is no limit of ours", () => {

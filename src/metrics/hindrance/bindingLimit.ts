@@ -13,7 +13,9 @@ const AT_LIMIT = 0.9;
 export function bindingLimit(verdict: Verdict, evidence: Evidence, use: MeasuredUse): BindingLimit | null {
   if (verdict === "own_limit") {
     const isOwn = (evidence.throttledPercent ?? 0) >= (evidence.tenantThrottledPercent ?? 0);
-    return isOwn ? limitOf(use, "cpu.max") : limitOf(use, "cpu.max", "tenant");
+    if (!isOwn) return limitOf(use, "cpu.max", "tenant");
+    // It is tighter than the job's own, or there would be none.
+    return limitOf(use, "cpu.max", "governor") ?? limitOf(use, "cpu.max");
   }
   if (verdict === "memory") {
     const charged = use.memory.chargedBytes ?? 0;

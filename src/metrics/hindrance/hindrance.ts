@@ -20,12 +20,12 @@ export interface Hindrance {
 
 export interface BindingLimit {
   readonly name: "cpu.max" | "memory.high" | "memory.max" | "io.max";
-  /** `tenant`: the total of all jobs of its tenant. */
-  readonly of: "job" | "tenant";
+  /** `tenant`: the total of all jobs of its tenant. `governor`: the headroom governor of `watch` has set it. */
+  readonly of: "job" | "tenant" | "governor";
 }
 
-/** Returns `cpu.max`, `tenant:cpu.max`, … */
+/** Returns `cpu.max`, `tenant:cpu.max`, `governor:cpu.max`, … */
 export function limitText(limit: BindingLimit | null): string | null {
   if (limit === null) return null;
-  return limit.of === "tenant" ? `tenant:${limit.name}` : limit.name;
+  return limit.of === "job" ? limit.name : `${limit.of}:${limit.name}`;
 }

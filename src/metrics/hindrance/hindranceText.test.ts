@@ -55,6 +55,10 @@ test.each([
     text("own_limit", { neededCores: 2.4, limit: { name: "cpu.max", of: "tenant" } }),
     "held back by the CPU quota of its tenant for 3m10s",
   ],
+  [
+    text("own_limit", { neededCores: 2.4, limit: { name: "cpu.max", of: "governor" } }),
+    "held back by the headroom governor for 3m10s",
+  ],
   [text("neighbours", { neededCores: 1.8 }), "waits for CPUs that others use (71 % of the time) for 3m10s"],
   [text("memory"), "waits for memory (35 % of the time) for 3m10s"],
   [

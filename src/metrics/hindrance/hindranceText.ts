@@ -1,6 +1,6 @@
 import { formatDuration } from "../../jobs/duration.ts";
 import type { Verdict } from "../../jobs/model/hindered.ts";
-import type { Hindrance } from "./hindrance.ts";
+import type { BindingLimit, Hindrance } from "./hindrance.ts";
 
 /** The verdicts in one or two words, for a column. */
 const SHORT_TEXTS: Readonly<Record<Verdict, string>> = {
@@ -33,8 +33,7 @@ export function hindranceText(hindrance: Hindrance): string {
 }
 
 const CAUSES: Record<Verdict, (hindrance: Hindrance) => string> = {
-  own_limit: ({ limit }) =>
-    `held back by ${limit?.of === "tenant" ? "the CPU quota of its tenant" : "its own CPU quota"}`,
+  own_limit: ({ limit }) => `held back by ${QUOTAS[limit?.of ?? "job"]}`,
   neighbours: ({ evidence }) =>
     `waits for CPUs that others use (${percent(evidence.cpuPressurePercent)} of the time)`,
   memory: ({ evidence, limit }) =>
@@ -47,6 +46,12 @@ const CAUSES: Record<Verdict, (hindrance: Hindrance) => string> = {
   itself: () => "too slow by itself",
 };
 
+const QUOTAS: Record<BindingLimit["of"], string> = {
+  job: "its own CPU quota",
+  tenant: "the CPU quota of its tenant",
+  governor: "the headroom governor",
+};
+
 const REMEDIES: Partial<Record<Verdict, (hindrance: Hindrance) => string | undefined>> = {
   own_limit: raiseIt,
   receiver: ({ evidence: { sendBacklogSeconds: seconds } }) =>
@@ -57,7 +62,7 @@ const REMEDIES: Partial<Record<Verdict, (hindrance: Hindrance) => string | undef
 
 /** A quota stops a job whose use rises and falls although it has enough on average: then the average says not how much. */
 function raiseIt({ neededCores, limit, evidence: { availableCores } }: Hindrance): string | undefined {
-  if (neededCores === null || limit?.of === "tenant") return undefined;
+  if (neededCores === null || (limit !== null && limit.of !== "job")) return undefined;
   const isEnoughOnAverage = limit !== null && availableCores !== null && neededCores <= availableCores;
   return isEnoughOnAverage ? "raise it" : `raise it to about ${coresText(neededCores)}`;
 }

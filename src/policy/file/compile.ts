@@ -3,6 +3,7 @@ import { INTENTS, intentLimits } from "../../limits/intents.ts";
 import { combineLayers, type LimitLayer, mergeLayers } from "../../limits/limits.ts";
 import { commandIs, tenantIsKnown } from "../conditions.ts";
 import { DEFAULT_HOOK_TIMEOUT_MS } from "../endHook.ts";
+import { DEFAULT_HEADROOM, type GovernorPolicy } from "../governor.ts";
 import { exactName, namesOf } from "../namePattern.ts";
 import { type CommandEntry, DEFAULT_TARGETS, type Policy, type Rule } from "../policy.ts";
 import { type Compiled, compileFilters, compileMatch } from "./conditionKeys.ts";
@@ -108,10 +109,18 @@ export function compilePolicy(
     tenants,
     otherTenants,
     hasIntents,
+    governor: governorOf(words.intents),
   };
+  if (words.intents?.headroom !== undefined && policy.governor === undefined)
+    warn(["intents", "headroom"], "has no effect without a governor", "governor: on");
   warnOfTenants(policy, warn);
   warnOfCommands(policy, warn);
   return policy;
+}
+
+function governorOf(intents: PolicyWords["intents"]): GovernorPolicy | undefined {
+  const { governor: mode = "off", headroom = DEFAULT_HEADROOM } = intents ?? {};
+  return mode === "off" ? undefined : { mode, headroom };
 }
 
 /** Gives an index to each condition that several rules share. */

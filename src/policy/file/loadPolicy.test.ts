@@ -92,7 +92,15 @@ describe("loadPolicy()", () => {
     ],
     [
       "intents: {bulk: {}}",
-      '1:11 intents.bulk | "bulk" | is not a known key | one of live, batch, best-effort',
+      '1:11 intents.bulk | "bulk" | is not a known key | one of live, batch, best-effort, governor, headroom',
+    ],
+    [
+      "intents: {governor: maybe}",
+      '1:21 intents.governor | "maybe" | is not valid | on, dry-run (only report what it would do) or off',
+    ],
+    [
+      "intents: {governor: on, headroom: 10}",
+      '1:35 intents.headroom | "10" | is not an amount of CPU time with its unit | a part of all CPUs or a number of them: "10%", "0.5 cores"',
     ],
     [
       "intents: {live: {cpu_weight: 0.5}}",

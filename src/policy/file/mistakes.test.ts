@@ -41,6 +41,10 @@ describe("a policy file with likely mistakes", () => {
       ],
     ],
     [
+      'intents: {headroom: "10%"}',
+      ['1:21 intents.headroom "10%" has no effect without a governor | governor: on'],
+    ],
+    [
       "target_commands: [ffmpge]",
       ['1:19 target_commands[0] "ffmpge" is the name of no program in PATH, and of no process now | ffmpeg'],
     ],

@@ -4,6 +4,7 @@ import { LIMITS, type LimitKey } from "../../limits/table.ts";
 import { ValueFault } from "../../limits/units.ts";
 import { PLACEMENTS } from "../../linux/cgroup/placement.ts";
 import { HOOK_FILE, HOOK_TIMEOUT, parseHookFile, parseHookTimeout } from "../endHook.ts";
+import { GOVERNOR_MODES, HEADROOM, parseHeadroom } from "../governor.ts";
 import { MAX_AGE, MAX_SIZE, parseMaxAge, parseMaxSize } from "../retentionValues.ts";
 import { parseScanInterval, SCAN_INTERVAL } from "../scanInterval.ts";
 import { compileTenant, faultInTenant } from "../tenant.ts";
@@ -75,6 +76,8 @@ const INTENT_MEANINGS: Record<Intent, string> = {
   "best-effort": "limits of jobs that run when nothing else wants the CPU; cpu_idle 1 when left out",
 };
 
+const GOVERNOR = "on, dry-run (only report what it would do) or off";
+
 const command = z.strictObject({
   limits: limits.describe("limits that override those of default_limits"),
   filters: filtersSection.describe("filters, each in place of the global one of the same name"),
@@ -137,11 +140,19 @@ const file = z.strictObject({
     "decisions for matching processes; the first rule that matches decides",
   ),
   intents: z
-    .strictObject(
-      Object.fromEntries(
+    .strictObject({
+      ...(Object.fromEntries(
         INTENTS.map((intent) => [intent, limits.describe(INTENT_MEANINGS[intent])]),
-      ) as Record<Intent, typeof limits>,
-    )
+      ) as Record<Intent, typeof limits>),
+      governor: z
+        .enum(GOVERNOR_MODES, { error: GOVERNOR })
+        .meta({ description: GOVERNOR })
+        .optional()
+        .describe("give batch a CPU quota where its weight does not count; off when left out"),
+      headroom: value(HEADROOM, (input) => parseHeadroom(String(input).trim()))
+        .optional()
+        .describe("the CPU time that the governor leaves free; 10% when left out"),
+    })
     .nullish()
     .describe("give the intents of rules their limits; {} for the defaults"),
   retention: retention.nullish().describe("how much history is kept"),

@@ -1,0 +1,264 @@
+import type { Context } from "../jobs/context.ts";
+import { hasClosedGate } from "../jobs/limits/gates.ts";
+import {
+  addGovernorEvent,
+  forgetGovernedQuota,
+  governedQuotaOf,
+  liftGovernedQuota,
+  readGovernedQuota,
+  setGovernedQuota,
+} from "../jobs/limits/governedQuota.ts";
+import type { RunningJob } from "../jobs/model/job.ts";
+import { jobCgroupOf } from "../jobs/placement/jobCgroup.ts";
+import { isIntent } from "../limits/intents.ts";
+import type { JobCgroup } from "../linux/cgroup/jobCgroup.ts";
+import { cpuTimeReader } from "../linux/cgroup/jobCounters.ts";
+import { decideQuotas, leftCoresOf, type QuotaJob } from "../metrics/governor/model.ts";
+import type { GovernorState } from "../metrics/governor/state.ts";
+import { UseWindow } from "../metrics/governor/useWindow.ts";
+import { readMachine } from "../metrics/machine.ts";
+import { headroomCores } from "../policy/governor.ts";
+import type { Policy } from "../policy/policy.ts";
+import type { DaemonScheduling } from "./daemonScheduling.ts";
+import type { DaemonEvent, DaemonEvents } from "./events.ts";
+import type { PostponedWork } from "./postponedWork.ts";
+
+/** The time between two samples, each of which is a step. */
+const STEP_MS = 500;
+/** USER_HZ is 100 on all supported architectures. */
+const USEC_PER_TICK = 10_000;
+const REPORT_INTERVAL_MS = 10_000;
+const HOUR_MS = 3_600_000;
+/** How long a job is left alone whose quota the kernel has refused. */
+const REFUSED_PAUSE_MS = 60_000;
+/** How often a quota that was changed from outside is set again within an hour, before the job is left alone for an hour. */
+const MAX_REPAIRS_PER_HOUR = 3;
+
+type GovernorContext = Context & {
+  readonly store: { readonly policy: Pick<Policy, "governor"> };
+  readonly bus: DaemonEvents;
+  readonly postponed: Pick<PostponedWork, "attempt">;
+  readonly scheduling: Pick<DaemonScheduling, "inBackground">;
+};
+
+interface Options {
+  /** Gets each job whose record has changed. */
+  onChange(job: RunningJob): void;
+  stepMs?: number;
+}
+
+interface Place {
+  readonly record: Pick<RunningJob, "cgroup" | "changes">;
+  readonly cgroup: JobCgroup;
+  readonly readUsec: () => number | null;
+}
+
+/**
+ * Gives CPU quotas to the batch jobs whose weight does not count against live jobs, from what all others leave. Runs while the
+ * policy asks for it and there is such a job. The quotas stay when this daemon dies, and are recorded: the next one takes them
+ * over, or lifts them where the policy asks for none.
+ */
+export class HeadroomGovernor {
+  readonly #context: GovernorContext;
+  readonly #options: Options;
+  #window = new UseWindow();
+  #timer: ReturnType<typeof setInterval> | undefined;
+  readonly #places = new Map<string, Place>();
+  /** The quotas that a dry run would have set, by the key of the job. */
+  readonly #imagined = new Map<string, number | null>();
+  /** When the quota of a job was found changed from outside, in ms of CLOCK_BOOTTIME. */
+  readonly #changedMs = new Map<string, number[]>();
+  /** When a job whose quota the kernel refused may be tried again, in ms of CLOCK_BOOTTIME. */
+  readonly #pausedUntilMs = new Map<string, number>();
+  /** The jobs that are known to be held. At a ceiling, a quota comes and goes. */
+  readonly #announced = new Set<string>();
+  #state: GovernorState | undefined;
+  #reportedMs = Number.NEGATIVE_INFINITY;
+  #isStopped = false;
+
+  constructor(context: GovernorContext, options: Options) {
+    this.#context = context;
+    this.#options = options;
+  }
+
+  /** `undefined` while it does nothing. */
+  state(): GovernorState | undefined {
+    return this.#state;
+  }
+
+  /** Lifts the quotas that are not wanted any more, and starts or ends the steps. Call it when gates and policy are applied. */
+  check(): void {
+    if (this.#isStopped) return;
+    const mode = this.#context.store.policy.governor?.mode;
+    const jobs = this.#batchJobs();
+    for (const job of jobs) {
+      if (governedQuotaOf(job) === undefined) continue;
+      const reason = mode === "on" ? whyNotGoverned(job) : "the policy has no governor that is on";
+      if (reason !== undefined) this.#release(job, reason);
+    }
+    const keys = new Set(jobs.map(({ key }) => key));
+    for (const known of [this.#imagined, this.#changedMs, this.#pausedUntilMs, this.#announced])
+      for (const key of known.keys()) if (!keys.has(key)) known.delete(key);
+    if (mode === undefined || !jobs.some(hasClosedGate)) this.#rest();
+    else this.#timer ??= this.#start();
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#rest();
+  }
+
+  #start(): ReturnType<typeof setInterval> {
+    const { scheduling, postponed } = this.#context;
+    const step = () => scheduling.inBackground(() => postponed.attempt(() => this.step()));
+    return setInterval(step, this.#options.stepMs ?? STEP_MS);
+  }
+
+  #rest(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    this.#window = new UseWindow();
+    this.#places.clear();
+    this.#imagined.clear();
+    this.#announced.clear();
+    this.#state = undefined;
+  }
+
+  /** As they are recorded: another process may have changed them. */
+  #batchJobs(): RunningJob[] {
+    const running = this.#context.ledger.openJobsWithIntent().filter((job) => job.state === "running");
+    return running.filter(({ intent }) => isIntent(intent) && intent !== "live");
+  }
+
+  /** Takes a sample, and sets the quotas by it. A timer calls this. */
+  step(): void {
+    const { host, store } = this.#context;
+    const { governor } = store.policy;
+    if (governor === undefined) return;
+    const batch = this.#batchJobs();
+    const { cpuTicks, cpuCount: cores } = readMachine(host);
+    if (cpuTicks !== null) this.#addReading(cpuTicks.busy, batch);
+    const isDryRun = governor.mode === "dry-run";
+    const jobs = batch.filter(hasClosedGate).flatMap((job) => {
+      const quotaJob = this.#quotaJobOf(job, isDryRun);
+      return quotaJob === undefined ? [] : [{ ...quotaJob, job }];
+    });
+    const othersCores = this.#window.othersCores();
+    if (jobs.length === 0 || othersCores === null) return;
+    const machine = { cores, headroomCores: headroomCores(governor.headroom, cores), othersCores };
+    const leftCores = leftCoresOf(machine);
+    const decision = decideQuotas({ ...machine, sampleAgeMs: this.#window.ageMs(host.bootNow()), jobs });
+    const decided = "because" in decision ? new Map<string, number | null>() : decision.quotas;
+    const reason = `governed: ${leftCores.toFixed(1)} cores left of ${cores}`;
+    const isNew = decided.keys().some((key) => !this.#announced.has(key));
+    for (const { key, job } of jobs) {
+      const quota = decided.get(key);
+      if (quota === undefined) continue;
+      if (isDryRun) this.#imagined.set(key, quota);
+      // Another one is as tight.
+      else if (quota === null) this.#options.onChange(liftGovernedQuota(this.#context, job));
+      else this.#set(job, quota, reason);
+      this.#announced.add(key);
+    }
+    const quotas = jobs.map(({ key, job: { jobId }, quotaCores }) => {
+      const quota = decided.get(key);
+      return { jobId, quotaCores: quota === undefined ? quotaCores : quota };
+    });
+    this.#state = { mode: governor.mode, leftCores, othersCores, quotas };
+    if (decided.size === 0) return;
+    this.#report({ isDryRun, isNew, leftCores, cores, quotas });
+  }
+
+  #addReading(busyTicks: number, batch: readonly RunningJob[]): void {
+    const batchUsec = new Map<string, number>();
+    for (const job of batch) {
+      const usec = this.#placeOf(job).readUsec();
+      // Its use would count as that of the others, so that batch would take CPU time from itself.
+      if (usec === null) return;
+      batchUsec.set(job.key, usec);
+    }
+    this.#window.add({ atMs: this.#context.host.bootNow(), busyUsec: busyTicks * USEC_PER_TICK, batchUsec });
+    for (const key of this.#places.keys()) if (!batchUsec.has(key)) this.#places.delete(key);
+  }
+
+  /** Finding a cgroup takes longer than reading it. */
+  #placeOf(job: RunningJob): Place {
+    const record = { cgroup: job.cgroup, changes: job.changes };
+    const known = this.#places.get(job.key);
+    if (known !== undefined && Bun.deepEquals(known.record, record)) return known;
+    const cgroup = jobCgroupOf(this.#context, job);
+    const place = { record, cgroup, readUsec: cpuTimeReader(cgroup) };
+    this.#places.set(job.key, place);
+    return place;
+  }
+
+  /** Returns `undefined` for a job that gets no quota now. */
+  #quotaJobOf(job: RunningJob, isDryRun: boolean): QuotaJob | undefined {
+    const found = readGovernedQuota(job, this.#placeOf(job).cgroup);
+    const isPaused = this.#context.host.bootNow() < (this.#pausedUntilMs.get(job.key) ?? 0);
+    if (found === "unavailable" || isPaused || this.#isLeftAlone(job.key)) return undefined;
+    if ("found" in found) {
+      this.#handleChange(job, found);
+      return undefined;
+    }
+    // A daemon before this one has begun.
+    if (found.quotaCores !== null) this.#announced.add(job.key);
+    const quotaCores = isDryRun ? (this.#imagined.get(job.key) ?? null) : found.quotaCores;
+    return {
+      key: job.key,
+      useCores: this.#window.useOf(job.key),
+      quotaCores,
+      ceilingCores: found.ceilingCores,
+    };
+  }
+
+  /** An operator who writes another quota means it, and the governor does not fight over it. */
+  #handleChange(job: RunningJob, { wanted, found }: { wanted: string; found: string }): void {
+    const { host, ledger, bus } = this.#context;
+    const nowMs = host.bootNow();
+    const earlier = (this.#changedMs.get(job.key) ?? []).filter((atMs) => nowMs - atMs < HOUR_MS);
+    this.#changedMs.set(job.key, [...earlier, nowMs]);
+    this.#options.onChange(forgetGovernedQuota(this.#context, job));
+    if (earlier.length + 1 < MAX_REPAIRS_PER_HOUR) return;
+    const drift = { what: "governor's cpu.max", wanted, found } as const;
+    ledger.addEvent(job, { atMs: host.now(), atBootMs: nowMs, kind: "left_alone", detail: drift });
+    bus.emit({ kind: "limit-repaired", job, repair: { ...drift, did: "left_alone" } });
+  }
+
+  #isLeftAlone(key: string): boolean {
+    const times = this.#changedMs.get(key) ?? [];
+    const last = times.at(-1);
+    if (last === undefined || times.length < MAX_REPAIRS_PER_HOUR) return false;
+    if (this.#context.host.bootNow() - last < HOUR_MS) return true;
+    this.#changedMs.delete(key);
+    return false;
+  }
+
+  #set(job: RunningJob, quotaCores: number, because: string): void {
+    const changed = setGovernedQuota(this.#context, job, quotaCores, because);
+    if (changed === undefined) return;
+    this.#options.onChange(changed);
+    if (governedQuotaOf(changed) === undefined)
+      this.#pausedUntilMs.set(job.key, this.#context.host.bootNow() + REFUSED_PAUSE_MS);
+    else if (!this.#announced.has(job.key)) addGovernorEvent(this.#context, changed, because);
+  }
+
+  #release(job: RunningJob, reason: string): void {
+    const lifted = liftGovernedQuota(this.#context, job, reason);
+    this.#options.onChange(lifted);
+    this.#announced.delete(job.key);
+    if (governedQuotaOf(lifted) === undefined)
+      this.#context.bus.emit({ kind: "quota-lifted", job: lifted, reason });
+  }
+
+  #report(facts: Omit<DaemonEvent<"quotas-governed">, "kind">): void {
+    const nowMs = performance.now();
+    if (!facts.isNew && nowMs - this.#reportedMs < REPORT_INTERVAL_MS) return;
+    this.#reportedMs = nowMs;
+    this.#context.bus.emit({ kind: "quotas-governed", ...facts });
+  }
+}
+
+function whyNotGoverned(job: RunningJob): string | undefined {
+  return hasClosedGate(job) ? undefined : "its weight counts against all live jobs, or there is none";
+}

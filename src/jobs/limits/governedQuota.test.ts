@@ -1,0 +1,265 @@
+import { expect, test } from "bun:test";
+import { dirname } from "node:path";
+import { makeUsable } from "../../../test/support/cgroupMachines.ts";
+import { type FakeOwner, useGovernedFakes } from "../../../test/support/governedFakes.ts";
+import type { Limits } from "../../limits/limits.ts";
+import { detach } from "../attach/detach.ts";
+import { recordExit } from "../exit/recordExit.ts";
+import type { RunningJob } from "../model/job.ts";
+import { jobCgroupOf } from "../placement/jobCgroup.ts";
+import { changeLimits } from "./changeLimits.ts";
+import { governedQuotaOf, liftGovernedQuota, readGovernedQuota, setGovernedQuota } from "./governedQuota.ts";
+
+const { openHybridOwner, openOwner } = useGovernedFakes();
+const BOX = "/docker/abc";
+const BECAUSE = "governed: 0.6 cores left of 4";
+
+interface Box {
+  machine: FakeOwner;
+  job: RunningJob;
+  /** The cgroup that the job came from. */
+  around: string;
+  /** The text of the quota and the period in the job's cgroup. */
+  quota(): string;
+  /** Writes a quota as an operator does: to the job's cgroup, or to the one around it. */
+  write(text: string, where?: "above"): void;
+}
+
+function openV1(limits: Limits = {}): Box {
+  const machine = openHybridOwner();
+  const { hierarchies } = machine.context;
+  for (const path of ["/docker", BOX])
+    for (const hierarchy of hierarchies)
+      makeUsable(machine.fake.fs, hierarchy, `${hierarchy.mountPoint}${path}`);
+  machine.start(20, 1, BOX);
+  machine.start(30, 1, BOX);
+  const job = machine.govern(20, { cpuWeight: 1, ...limits }, { jobId: "batch", intent: "batch" });
+  const { fs } = machine.fake;
+  const around = `/sys/fs/cgroup/cpu${BOX}`;
+  const group = () => `${around}/${fs.children(around)[0]}`;
+  const read = (file: string) => fs.read(`${group()}/cpu.cfs_${file}_us`).trim();
+  return {
+    machine,
+    job,
+    around,
+    quota: () => `${read("quota")} ${read("period")}`.replace(/^-1 .*/, "max"),
+    write(text, where) {
+      const [quota = "", period] = text.split(" ");
+      const at = where === "above" ? around : group();
+      if (period !== undefined) fs.write(`${at}/cpu.cfs_period_us`, period);
+      fs.write(`${at}/cpu.cfs_quota_us`, quota === "max" ? "-1" : quota);
+    },
+  };
+}
+
+function openV2(placement: "in-place" | "nested", limits: Limits = {}): Box {
+  const machine = openOwner();
+  machine.start(20, 1);
+  const job = machine.govern(20, { cpuWeight: 1, ...limits }, { jobId: "batch", intent: "batch", placement });
+  const { fs } = machine.fake;
+  const group = () => (job.cgroup[0] as { path: string }).path;
+  return {
+    machine,
+    job,
+    around: machine.owner,
+    quota: () =>
+      fs
+        .read(`${group()}/cpu.max`)
+        .trim()
+        .replace(/^max .*/, "max"),
+    write: (text, where) =>
+      fs.write(
+        `${where === "above" ? (placement === "nested" ? machine.owner : dirname(machine.owner)) : group()}/cpu.max`,
+        text,
+      ),
+  };
+}
+
+const BOXES: [string, (limits?: Limits) => Box][] = [
+  ["on v1", openV1],
+  ["on v2, nested", (limits) => openV2("nested", limits)],
+  ["on v2, in place", (limits) => openV2("in-place", limits)],
+];
+const HALF: Limits = { cpuMax: { quotaUsec: 50_000, periodUsec: 100_000 } };
+
+const now = ({ machine, job }: Box) => machine.context.ledger.job(job.key) as RunningJob;
+const read = (box: Box) => readGovernedQuota(now(box), jobCgroupOf(box.machine.context, now(box)));
+const set = (box: Box, cores: number) => setGovernedQuota(box.machine.context, box.job, cores, BECAUSE);
+const lift = (box: Box) => liftGovernedQuota(box.machine.context, now(box));
+function letGo({ machine, job }: Box): void {
+  const recorded = machine.context.ledger.job(job.key) as RunningJob;
+  detach(machine.context, recorded, jobCgroupOf(machine.context, recorded));
+}
+
+test.each(BOXES)("%s, a quota is written with a period of 20 ms, recorded, and lifted", (_, open) => {
+  const box = open();
+  expect(read(box)).toEqual({ quotaCores: null, ceilingCores: null });
+  set(box, 0.6);
+  expect(box.quota()).toBe("12000 20000");
+  expect(governedQuotaOf(now(box))).toEqual({
+    limit: "cpu.max",
+    of: "governor",
+    outcome: "applied",
+    wanted: "12000 20000",
+    actual: "12000 20000",
+    because: BECAUSE,
+  });
+  set(box, 0.01);
+  expect(box.quota()).toBe("1000 20000");
+  expect(read(box)).toEqual({ quotaCores: 0.05, ceilingCores: null });
+  lift(box);
+  expect(box.quota()).toBe("max");
+  expect(governedQuotaOf(now(box))).toBeUndefined();
+});
+
+test.each(BOXES)("%s, the job's own quota is a ceiling, and is put back", (_, open) => {
+  const box = open(HALF);
+  expect(read(box)).toEqual({ quotaCores: null, ceilingCores: 0.5 });
+  set(box, 0.3);
+  expect(box.quota()).toBe("6000 20000");
+  expect(read(box)).toEqual({ quotaCores: 0.3, ceilingCores: 0.5 });
+  lift(box);
+  expect(box.quota()).toBe("50000 100000");
+  expect(read(box)).toEqual({ quotaCores: null, ceilingCores: 0.5 });
+});
+
+test.each(BOXES)("%s, a quota above is a ceiling, and nothing looser is written", (_, open) => {
+  const box = open();
+  box.write("40000 100000", "above");
+  expect(read(box)).toEqual({ quotaCores: null, ceilingCores: 0.4 });
+  set(box, 0.2);
+  expect(read(box)).toEqual({ quotaCores: 0.2, ceilingCores: 0.4 });
+  set(box, 0.6);
+  expect(box.quota()).toBe("max");
+  expect(governedQuotaOf(now(box))).toBeUndefined();
+});
+
+test.each(BOXES)("%s, detach leaves what was there before", (_, open) => {
+  const box = open();
+  set(box, 0.6);
+  letGo(box);
+  const { fs } = box.machine.fake;
+  const owner = box.machine.owner;
+  expect(fs.read(`${box.around}/cgroup.procs`).split("\n")).toContain("20");
+  expect([...fs.children(box.around), ...fs.children(owner)]).toEqual([]);
+});
+
+test("in place, detach and an end restore the owner's quota", () => {
+  for (const end of [false, true]) {
+    const box = openV2("in-place");
+    lift(box);
+    box.write("300000 100000");
+    set(box, 0.6);
+    expect(read(box)).toEqual({ quotaCores: 0.6, ceilingCores: 3 });
+    if (end) {
+      box.machine.end(20);
+      recordExit(box.machine.context, now(box), { kind: "exit-unknown", reason: "it ended" });
+    } else letGo(box);
+    expect(box.quota()).toBe("300000 100000");
+  }
+});
+
+test.each(BOXES)("%s, a quota that something else has written stays", (_, open) => {
+  const box = open();
+  set(box, 0.6);
+  box.write("10000 100000");
+  expect(read(box)).toEqual({ wanted: "12000 20000", found: "10000 100000" });
+  lift(box);
+  expect(box.quota()).toBe("10000 100000");
+  expect(governedQuotaOf(now(box))).toBeUndefined();
+});
+
+class Death extends Error {}
+
+test.each(BOXES)("%s, a death before or after the write is repaired by the next lift", (_, open) => {
+  for (const when of ["before", "after"]) {
+    const box = open();
+    set(box, 0.6);
+    const { context, fake } = box.machine;
+    const { ledger } = context;
+    const [recordOutcomes, recordJournal] = [ledger.recordOutcomes, ledger.recordJournal];
+    // It records what it will write, and dies then or after the write.
+    ledger.recordOutcomes = (job, outcomes) => {
+      ledger.recordOutcomes = ledger.recordJournal = () => {
+        throw new Death();
+      };
+      return recordOutcomes.call(ledger, job, outcomes) as typeof job;
+    };
+    const write = when === "after" ? fake.fs.write : () => {};
+    const dying = { ...context.host, cgroupFs: { ...fake.fs, write } };
+    expect(() => setGovernedQuota({ ...context, host: dying }, box.job, 0.4, BECAUSE)).toThrow(Death);
+    Object.assign(ledger, { recordOutcomes, recordJournal });
+    expect(box.quota()).toBe(when === "after" ? "8000 20000" : "12000 20000");
+    lift(box);
+    expect(box.quota()).toBe("max");
+    expect(governedQuotaOf(now(box))).toBeUndefined();
+  }
+});
+
+test.each(BOXES)("%s, a change of limits drops the quota", (_, open) => {
+  const box = open();
+  set(box, 0.6);
+  changeLimits(box.machine.context, now(box), { byHand: HALF }, "by hand");
+  expect(box.quota()).toBe("50000 100000");
+  expect(governedQuotaOf(now(box))).toBeUndefined();
+  set(box, 0.3);
+  changeLimits(box.machine.context, now(box), { byHand: null }, "by hand");
+  expect(box.quota()).toBe("max");
+  set(box, 0.3);
+  changeLimits(box.machine.context, now(box), { labels: { plan: "shared" } }, "by hand");
+  expect(box.quota()).toBe("max");
+  expect(governedQuotaOf(now(box))).toBeUndefined();
+});
+
+test("a job that has ended gets no quota", () => {
+  const box = openV2("in-place");
+  const { context, fake } = box.machine;
+  const ending = {
+    ...context.host,
+    cgroupFs: {
+      ...fake.fs,
+      write(path: string, data: string): void {
+        box.machine.end(20);
+        recordExit(context, now(box), { kind: "exit-unknown", reason: "it ended" });
+        ending.cgroupFs.write = fake.fs.write;
+        fake.fs.write(path, data);
+      },
+    },
+  };
+  expect(setGovernedQuota({ ...context, host: ending }, box.job, 0.6, BECAUSE)).toBeUndefined();
+  expect(box.quota()).toBe("max");
+  expect(set(box, 0.6)).toBeUndefined();
+});
+
+test("an end restores the owner's quota although another one is set while it is recorded", () => {
+  for (const isFirst of [true, false]) {
+    const box = openV2("in-place");
+    if (!isFirst) set(box, 0.6);
+    const { ledger } = box.machine.context;
+    const recordResult = ledger.recordResult.bind(ledger);
+    ledger.recordResult = (job, result) => {
+      set(box, 0.3);
+      expect(box.quota()).toBe("6000 20000");
+      return recordResult(job, result);
+    };
+    box.machine.end(20);
+    recordExit(box.machine.context, now(box), { kind: "exit-unknown", reason: "it ended" });
+    expect(box.quota()).toBe("max");
+  }
+});
+
+test("a quota that cannot be removed stays recorded, with the reason, and is tried again", () => {
+  const box = openV1();
+  set(box, 0.6);
+  const { context, fake } = box.machine;
+  const warnings: string[] = [];
+  const warn = (text: string) => void warnings.push(text);
+  fake.setAccess("read-only", "/sys/fs/cgroup/cpu");
+  for (let time = 0; time < 2; time++) liftGovernedQuota({ ...context, warn }, now(box));
+  expect(governedQuotaOf(now(box))).toMatchObject({ outcome: "partial", actual: "12000 20000" });
+  expect(warnings).toHaveLength(1);
+  fake.setAccess("full", "/sys/fs/cgroup/cpu");
+  lift(box);
+  expect(box.quota()).toBe("max");
+  expect(governedQuotaOf(now(box))).toBeUndefined();
+});
