@@ -22,6 +22,8 @@ const SETTINGS = [
   { jobs: 100, intervalMs: 10_000, mostCoreShare: 0.0015 },
   { jobs: 500, intervalMs: 10_000, mostCoreShare: undefined },
 ];
+/** How often `watch` reads what changes slowly, and a job at which nobody looks. */
+const DETAILS_MS = 10_000;
 const MOST_BLOCKED_MS = 15;
 const MOST_MEMORY_MB = 32;
 /** CPU time of a workload that is observed, divided by that of the same one alone. */
@@ -138,9 +140,10 @@ async function sample(
   const byKey = new Map(jobs.map((job) => [job.key, job]));
   const histories = new UsageHistories({ ...context, meter: NO_METER, postponed: { attempt } }, () => byKey, {
     hotMs: intervalMs,
-    coldMs: intervalMs,
+    coldMs: DETAILS_MS,
   });
   histories.wake();
+  if (intervalMs < DETAILS_MS) histories.keepFresh(warmUpMs + 1000 * seconds);
   await Bun.sleep(warmUpMs);
   longestMs = 0;
   const coreShare = await coreShareOf(seconds);
