@@ -18,7 +18,7 @@ export interface HistoryMemory {
 
 const JOBS = 500;
 const HOURS = 6;
-/** The last minutes as somebody looks, so that the ring of ten minutes is full too. */
+/** In the last minutes each job is read each second, so that the ring of ten minutes is full too. */
 const WATCHED_SECONDS = 900;
 const PAGE = 4096;
 const BOOT_MS = 4_000_000_000;
