@@ -81,6 +81,19 @@ limitsTest(
   },
 );
 
+limitsTest("a job is read by its present record, also when it ends", async () => {
+  const { context, job } = governSleeper({ pidsMax: 10 });
+  const jobs = new Map([[job.key, job]]);
+  const { histories } = start(context, jobs);
+  await until("the job was read", () => histories.uses().length > 0);
+  const changed = { ...job, labels: { stage: "later" } };
+  jobs.set(job.key, changed);
+  await until("the record is the changed one", () => histories.uses()[0]?.job === changed);
+  const last = { ...job, labels: { stage: "last" } };
+  histories.finish(last);
+  expect(histories.endedUses()[0]?.job).toBe(last);
+});
+
 limitsTest("a later daemon continues the history, and the time between is one point", async () => {
   const { context, job } = governSleeper({ pidsMax: 10 });
   const jobs = new Map([[job.key, job]]);

@@ -10,6 +10,7 @@ import { decodeHistory, encodeHistory, type StoredHistory } from "../metrics/his
 import { JobHistory, RINGS, type RingName } from "../metrics/history/jobHistory.ts";
 import { isInDoubt } from "../metrics/inDoubt.ts";
 import type { JobUse } from "../metrics/jobUse.ts";
+import type { MeasuredUse } from "../metrics/measuredUse.ts";
 import { NO_MEDIA } from "../metrics/media/mediaReader.ts";
 import { type JobSample, JobSampler, NO_DEVICES } from "../metrics/sampler.ts";
 import { JobNeeds } from "../metrics/shares/jobNeeds.ts";
@@ -44,7 +45,7 @@ const MAX_UNSAVED = 1000;
 interface Observed {
   job: RunningJob;
   readonly history: JobHistory;
-  readonly slice: number;
+  readonly slice: Set<Observed>;
   readonly hindered: HinderedTotals;
   /** The last one. */
   sample?: JobSample;
@@ -92,7 +93,8 @@ export class UsageHistories {
   /** The keys of the jobs that may be too slow: see `isInDoubt`. */
   readonly #doubtful = new Set<string>();
   #hotUntilMs = Number.NEGATIVE_INFINITY;
-  readonly #jobsInSlice: number[] = Array(SLICES).fill(0);
+  /** The jobs of each slice. */
+  readonly #slices = Array.from({ length: SLICES }, () => new Set<Observed>());
   /** The encoded histories that the ledger could not be given, by the key of their job. */
   readonly #unsaved = new Map<string, StoredUsage>();
   readonly #judge: HindranceJudge;
@@ -185,11 +187,11 @@ export class UsageHistories {
   }
 
   /** Reads a job a last time, before its cgroup is removed, and records its history. */
-  finish({ key }: RunningJob): void {
-    const observed = this.#observed.get(key);
+  finish(job: RunningJob): void {
+    const observed = this.#observed.get(job.key);
     if (observed === undefined) return;
-    this.#read(observed);
-    this.#judgeJob(observed);
+    observed.job = job;
+    this.#judgeJob(observed, this.#read(observed));
     this.#drop(observed);
   }
 
@@ -229,7 +231,7 @@ export class UsageHistories {
   /** Returns `undefined` when nothing is left to do. */
   #stepsToNext(): number | undefined {
     for (let step = 1; step <= SLICES; step++) {
-      if ((this.#jobsInSlice[(this.#slice + step) % SLICES] ?? 0) > 0) return step;
+      if (this.#jobsIn(this.#slice + step).size > 0) return step;
     }
     // Jobs that are not read yet: their first reading was postponed, because too few files can be opened.
     return this.#unsaved.size + this.#due.size + this.#listJobs().size > 0 ? SLICES : undefined;
@@ -238,27 +240,32 @@ export class UsageHistories {
   #readSlice(): void {
     this.#compareJobs();
     this.#saveAgain();
-    for (const [key, observed] of this.#observed) if (this.#isDue(observed)) this.#due.add(key);
+    for (const observed of this.#jobsIn(this.#slice))
+      if (this.#isDue(observed)) this.#due.add(observed.job.key);
     if (this.#partTimer === undefined) this.#readPart();
   }
 
+  #jobsIn(slice: number): Set<Observed> {
+    return this.#slices[slice % SLICES] as Set<Observed>;
+  }
+
   /** While one job is in doubt, its slice has others that are not. */
-  #isDue({ job, slice, readMs }: Observed): boolean {
-    if (slice !== this.#slice) return false;
+  #isDue({ job, readMs }: Observed): boolean {
     if (this.#isHot() || this.#doubtful.size === 0 || this.#doubtful.has(job.key)) return true;
     const { hotMs, coldMs } = this.#intervals;
     return performance.now() - readMs >= coldMs - hotMs / 2;
   }
 
-  /** Drops the jobs that other processes have ended, and finds the new ones. */
+  /** Drops the jobs that other processes have ended, and finds the new ones. Called ten times a second for all jobs. */
   #compareJobs(): void {
     const jobs = this.#listJobs();
-    for (const observed of this.#observed.values()) {
-      const job = jobs.get(observed.job.key);
-      if (job === undefined) this.#drop(observed);
-      else observed.job = job;
+    let known = 0;
+    for (const key of jobs.keys()) {
+      if (this.#observed.has(key)) known++;
+      else this.#due.add(key);
     }
-    for (const key of jobs.keys()) if (!this.#observed.has(key)) this.#due.add(key);
+    if (known === this.#observed.size) return;
+    for (const [key, observed] of this.#observed) if (!jobs.has(key)) this.#drop(observed);
   }
 
   #readPart(): void {
@@ -274,15 +281,18 @@ export class UsageHistories {
       }
       this.#due.delete(key);
       const [observed, job] = [this.#observed.get(key), jobs.get(key)];
-      if (observed !== undefined) this.#readDue(observed);
-      else if (job !== undefined) this.#add(job);
+      if (observed !== undefined) {
+        // Its record may have changed.
+        if (job !== undefined) observed.job = job;
+        this.#readDue(observed);
+      } else if (job !== undefined) this.#add(job);
     }
   }
 
   #readDue(observed: Observed): void {
-    this.#read(observed);
-    const change = this.#judgeJob(observed);
-    this.#askMeter(observed);
+    const measured = this.#read(observed);
+    const change = this.#judgeJob(observed, measured);
+    this.#askMeter(observed, measured);
     if (change.began ?? change.ended) this.#onHindrance(observed.job, change);
     const nowMs = performance.now();
     // The observer of the job may be another ffrtmp, which records the result with what is saved.
@@ -295,30 +305,25 @@ export class UsageHistories {
     const stored = this.#context.ledger.usageHistory(job);
     const history = new JobHistory(stored && decodeHistory(stored));
     const hindered = new HinderedTotals(this.#context.ledger.hinderedTimes(job));
-    const slice = this.#jobsInSlice.indexOf(Math.min(...this.#jobsInSlice));
+    const slice = this.#slices.reduce((least, each) => (each.size < least.size ? each : least));
     const nextSaveMs = performance.now() + SAVE_INTERVAL_MS;
-    const observed = { job, history, slice, hindered, hindrance: null, readMs: 0, nextSaveMs };
+    const observed: Observed = { job, history, slice, hindered, hindrance: null, readMs: 0, nextSaveMs };
     this.#observed.set(job.key, observed);
-    this.#jobsInSlice[slice] = (this.#jobsInSlice[slice] ?? 0) + 1;
-    this.#read(observed);
-    this.#askMeter(observed);
+    slice.add(observed);
+    this.#askMeter(observed, this.#read(observed));
   }
 
-  /** Judges by the last answer of the meter: the next one comes too late for this sample. */
-  #judgeJob(observed: Observed): HindranceChange {
-    const use = this.#useOf(observed);
-    if (use === undefined) return {};
-    observed.hindrance = this.#judge.judge(use, this.#context.meter.devices() ?? []);
-    return observed.hindered.add(observed.hindrance, use.pace !== null);
+  #judgeJob(observed: Observed, measured: MeasuredUse): HindranceChange {
+    observed.hindrance = this.#judge.judge(measured, this.#context.meter.devices() ?? []);
+    return observed.hindered.add(observed.hindrance, measured.pace !== null);
   }
 
-  #askMeter(observed: Observed): void {
-    const { key } = observed.job;
-    const use = this.#useOf(observed);
-    if (use === undefined) return;
-    const place = placeOf(observed.job, this.#context.hierarchies);
+  #askMeter({ job, hindrance }: Observed, measured: MeasuredUse): void {
+    const { key } = job;
+    const use = this.#completed(measured, hindrance);
+    const place = placeOf(job, this.#context.hierarchies);
     this.#context.meter.ask({ key, pids: use.details.pids, place });
-    this.#needs.record(observed.job, cpuSampleOf(use, use.media));
+    this.#needs.record(job, cpuSampleOf(use, use.media));
     this.#onRead(use);
     // By the answer before, which has arrived by now.
     if (isInDoubt(use)) this.#doubtful.add(key);
@@ -326,14 +331,21 @@ export class UsageHistories {
   }
 
   #useOf({ sample, hindrance }: Observed): JobUse | undefined {
-    if (sample === undefined) return undefined;
-    const { job } = sample;
+    return sample && this.#completed(this.#measuredOf(sample), hindrance);
+  }
+
+  /** Adds the last answer of the meter: the next one comes too late for this sample. */
+  #measuredOf(sample: JobSample): MeasuredUse {
     const { meter } = this.#context;
-    const reading = meter.readingOf(job.key);
-    const { network = null, media = NO_MEDIA, pace = null, sureCores = null } = reading ?? {};
+    const { network = null, media = NO_MEDIA, pace = null } = meter.readingOf(sample.job.key) ?? {};
     const gpu = gpuOf(meter.devices() ?? [], sample.details.pids) ?? null;
-    const shares = { sureCores, need: this.#needs.needOf(job) };
-    return { ...sample, network, media, pace, gpu, hindrance, shares };
+    return { ...sample, network, media, pace, gpu };
+  }
+
+  #completed(measured: MeasuredUse, hindrance: Hindrance | null): JobUse {
+    const { job } = measured;
+    const { sureCores = null } = this.#context.meter.readingOf(job.key) ?? {};
+    return { ...measured, hindrance, shares: { sureCores, need: this.#needs.needOf(job) } };
   }
 
   #drop(observed: Observed): void {
@@ -349,14 +361,15 @@ export class UsageHistories {
     this.#needs.forget(key);
     this.#context.meter.forget(key);
     this.#onDrop(key);
-    this.#jobsInSlice[observed.slice] = (this.#jobsInSlice[observed.slice] ?? 1) - 1;
+    observed.slice.delete(observed);
   }
 
-  #read(observed: Observed): void {
+  #read(observed: Observed): MeasuredUse {
     observed.readMs = performance.now();
     observed.sample = this.#sampler.sampleOne(observed.job);
-    const use = this.#useOf(observed);
-    if (use !== undefined) observed.history.record(use);
+    const measured = this.#measuredOf(observed.sample);
+    observed.history.record(measured);
+    return measured;
   }
 
   #save({ job, history, hindered }: Observed): void {

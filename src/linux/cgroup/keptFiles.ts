@@ -11,6 +11,21 @@ const FOR_THE_REST = 256;
 /** Larger than the counters of a cgroup with a hundred disks. */
 const buffer = Buffer.allocUnsafe(64 * 1024);
 
+/** The kernel makes the whole text again for each read from the start. */
+function readText(fd: number): string {
+  return buffer.toString("latin1", 0, readSync(fd, buffer, 0, buffer.length, 0));
+}
+
+/** Without the second read that finds the end of an ordinary file. */
+function readOnce(path: string): string {
+  const fd = openSync(path, "r");
+  try {
+    return readText(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
 /** Control files that stay open because they are read again and again. Opening one takes most of the time of a read. */
 export class KeptFiles {
   readonly #max: number;
@@ -47,9 +62,7 @@ export class KeptFiles {
       const known = files?.get(file);
       try {
         const fd = known ?? open(directory, file);
-        if (fd === undefined) return fs.read(`${directory}/${file}`);
-        // The kernel makes the text again for each read from the start.
-        return buffer.toString("latin1", 0, readSync(fd, buffer, 0, buffer.length, 0));
+        return fd === undefined ? readOnce(`${directory}/${file}`) : readText(fd);
       } catch {
         // ENODEV: its cgroup is gone, and perhaps another one has its name.
         if (files !== undefined && known !== undefined) drop(files, file, known);

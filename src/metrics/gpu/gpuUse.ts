@@ -16,6 +16,7 @@ export interface JobGpu {
 
 /** Returns what these processes use; `undefined` where the driver knows none of them. */
 export function gpuOf(readings: readonly DeviceReading[], pids: readonly number[]): JobGpu | undefined {
+  if (readings.length === 0) return undefined;
   const own = new Set(pids);
   const uses = readings.flatMap(({ processes }) => processes).filter(({ pid }) => own.has(pid));
   if (uses.length === 0) return undefined;

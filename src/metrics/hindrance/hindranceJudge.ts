@@ -48,7 +48,7 @@ export class HindranceJudge {
     const { key } = use.job;
     const own = this.#known.get(key) ?? new Known(this.#holdMs);
     this.#known.set(key, own);
-    const evidence = own.window.add({ use, machine: this.#readMachine(), devices });
+    const evidence = own.window.add({ use, machine: this.#readMachine(use.now.atBootMs), devices });
     const said = own.hold.add(use.now.atBootMs, findingOf(use, evidence));
     if (said === null) return null;
     const { sinceBootMs, lastBootMs } = said;
@@ -67,8 +67,8 @@ export class HindranceJudge {
     this.forget([...this.#known.keys()].filter((key) => !keys.has(key)));
   }
 
-  #readMachine(): MachineReading {
-    const atBootMs = this.#host.bootNow();
+  /** `atBootMs`: the present time, as the sample has it. */
+  #readMachine(atBootMs: number): MachineReading {
     if (this.#machine === undefined || atBootMs - this.#machine.atBootMs > MACHINE_AGE_MS)
       this.#machine = { reading: readMachine(this.#host), atBootMs };
     return this.#machine.reading;

@@ -102,10 +102,9 @@ function otherCores(before: MachineReading, now: MachineReading, cpuCores: numbe
 type Backlog = Pick<Evidence, "sendBacklogSeconds" | "isSendBacklogGrowing" | "receiverLimitedPercent">;
 
 function backlogOf(points: readonly Point[]): Backlog {
-  const networks = points.map(({ network }) => network);
   const unknown = { sendBacklogSeconds: null, isSendBacklogGrowing: null, receiverLimitedPercent: null };
-  if (points.length < 2 || networks.some((network) => network === null)) return unknown;
-  const known = networks as readonly JobNetwork[];
+  if (points.length < 2 || points.some(({ network }) => network === null)) return unknown;
+  const known = points.map(({ network }) => network as JobNetwork);
   if (known.every(({ connections }) => connections === 0))
     return { sendBacklogSeconds: 0, isSendBacklogGrowing: false, receiverLimitedPercent: 0 };
   const seconds = known.map(({ sendBacklogSeconds }) => sendBacklogSeconds);
@@ -138,13 +137,12 @@ function inputOf(
   pace: Pace | null,
 ): Pick<Evidence, "isInputWaiting" | "isInputQuiet"> {
   if (pace?.input === "file") return { isInputWaiting: false, isInputQuiet: false };
-  const networks = points.map(({ network }) => network);
   const isVisible =
     pace?.input === "tcp" &&
     points.length > 1 &&
-    networks.every((network) => network !== null && network.connections > 0);
+    points.every(({ network }) => network !== null && network.connections > 0);
   if (!isVisible) return { isInputWaiting: null, isInputQuiet: null };
-  const queues = (networks as readonly JobNetwork[]).map(({ receiveBacklogBytes }) => receiveBacklogBytes);
+  const queues = points.map(({ network }) => (network as JobNetwork).receiveBacklogBytes);
   return {
     isInputWaiting: pace.isPaced ? null : Math.min(...queues) > STEADY_QUEUE_BYTES,
     isInputQuiet: Math.max(...queues) <= STEADY_QUEUE_BYTES,

@@ -4,7 +4,7 @@ import type { ByteCounts } from "../network/connection.ts";
 import { increaseOf, increasesBetween, type Reading } from "../rates.ts";
 import { encodeHistory, type StoredHistory } from "./encoding.ts";
 import { type MeterCountName, type Point, rowOf } from "./points.ts";
-import { CORES_MS, coresOf, lastFullEndMs } from "./recentCores.ts";
+import { RecentCores } from "./recentCores.ts";
 import { Ring } from "./ring.ts";
 
 /** The length of the first points of a whole life: a sampler that nobody watches reads as often. */
@@ -39,7 +39,7 @@ const NOT_METERED = { tcpSentBytes: null, tcpReceivedBytes: null, mediaMsec: nul
 export class JobHistory {
   readonly #rings: Record<RingName, Ring>;
   #last: Reading | undefined;
-  #recent: { endMs: number; cores: readonly (number | null)[] } = { endMs: 0, cores: coresOf([], 0) };
+  readonly #recentCores = new RecentCores();
   #metered: Readonly<Record<MeterCountName, number | null>> = NOT_METERED;
 
   /** `stored`: the life that an earlier ffrtmp recorded of the job. The time in between becomes one point. */
@@ -85,18 +85,14 @@ export class JobHistory {
         sendBacklogMs: rangeOf(thousandths(network?.sendBacklogSeconds)),
       },
     };
+    this.#recentCores.add(point.startMs, point.endMs, point.counts.cpuUsec);
     const row = rowOf(point);
     for (const name of RINGS) this.#rings[name].addRow(row);
   }
 
-  /** Returns the CPU use in cores of the last 2 minutes, one value for each 5 s, oldest first: see `coresOf`. */
+  /** Returns the CPU use in cores of the last 2 minutes, one value for each 5 s, oldest first: see `RecentCores`. */
   recentCores(): readonly (number | null)[] {
-    const endMs = lastFullEndMs(this.#last?.atBootMs ?? 0);
-    if (this.#recent.endMs !== endMs) {
-      const spans = this.#rings.tenMinutes.countsSince("cpuUsec", endMs - CORES_MS);
-      this.#recent = { endMs, cores: coresOf(spans, endMs) };
-    }
-    return this.#recent.cores;
+    return this.#recentCores.values();
   }
 
   /** Returns a ring; `undefined` before there is a point. `at`: the same time by both clocks. */

@@ -49,13 +49,8 @@ export type Row = Float64Array;
 
 export const START = 0;
 export const END = 1;
-const FIRST_GAUGE = 2 + COUNTS.length;
+export const FIRST_GAUGE = 2 + COUNTS.length;
 export const WIDTH = FIRST_GAUGE + 2 * GAUGES.length;
-
-/** Returns the place of a counter in a row. */
-export function columnOf(name: CountName): number {
-  return 2 + COUNTS.indexOf(name);
-}
 
 export function emptyRow(): Row {
   return new Float64Array(WIDTH);

@@ -1,36 +1,58 @@
-import type { CountedSpan } from "./ring.ts";
-
 /** The time that each value stands for. Between two readings of a job that nobody watches there are two values. */
 const VALUE_MS = 5000;
 const VALUES = 24;
-/** The time that all values together stand for. */
-export const CORES_MS = VALUES * VALUE_MS;
+/** With the present part, which is not full. */
+const PARTS = VALUES + 1;
 
-/** Returns the end of the last full part. Parts begin at multiples of their length, so that no value changes later. */
-export function lastFullEndMs(atBootMs: number): number {
-  return Math.floor(atBootMs / VALUE_MS) * VALUE_MS;
-}
+/** The CPU use of a job in the last 2 minutes, in parts of 5 s that begin at multiples of their length. */
+export class RecentCores {
+  /** What is known of each part: part n, counted from the boot, is at n modulo their number. */
+  readonly #usec = new Float64Array(PARTS);
+  readonly #knownMs = new Float64Array(PARTS);
+  /** The latest part. */
+  #latest = Number.NEGATIVE_INFINITY;
+  #values: readonly (number | null)[] | undefined;
 
-/**
- * Returns the CPU use in cores of the 2 minutes before `endMs`, one value for each 5 s, oldest first, from increases of
- * cpuUsec. `null`: unknown for more than half of the part.
- */
-export function coresOf(spans: readonly CountedSpan[], endMs: number): (number | null)[] {
-  const usec = Array<number>(VALUES).fill(0);
-  const knownMs = Array<number>(VALUES).fill(0);
-  for (const { startMs, endMs: spanEndMs, count } of spans) {
-    if (count === null) continue;
-    const first = Math.max(0, Math.floor(VALUES - (endMs - startMs) / VALUE_MS));
-    for (let index = first; index < VALUES; index++) {
-      const fromMs = endMs - (VALUES - index) * VALUE_MS;
-      const sharedMs = Math.min(spanEndMs, fromMs + VALUE_MS) - Math.max(startMs, fromMs);
-      if (sharedMs <= 0) break;
-      usec[index] = (usec[index] ?? 0) + (count * sharedMs) / (spanEndMs - startMs);
-      knownMs[index] = (knownMs[index] ?? 0) + sharedMs;
+  /**
+   * Adds the increase of cpuUsec in a span of time, by CLOCK_BOOTTIME in ms, after the one before. `null` is unknown. It is
+   * divided evenly among the parts that the span is in.
+   */
+  add(startMs: number, endMs: number, usec: number | null): void {
+    this.#advanceTo(Math.floor(endMs / VALUE_MS));
+    if (usec === null) return;
+    const first = Math.max(Math.floor(startMs / VALUE_MS), this.#latest - VALUES);
+    for (let part = first; part <= this.#latest; part++) {
+      const fromMs = part * VALUE_MS;
+      const sharedMs = Math.min(endMs, fromMs + VALUE_MS) - Math.max(startMs, fromMs);
+      if (sharedMs <= 0) continue;
+      const place = part % PARTS;
+      this.#usec[place] = (this.#usec[place] ?? 0) + (usec * sharedMs) / (endMs - startMs);
+      this.#knownMs[place] = (this.#knownMs[place] ?? 0) + sharedMs;
     }
   }
-  return usec.map((used, index) => {
-    const ms = knownMs[index] ?? 0;
-    return ms < VALUE_MS / 2 ? null : used / (1000 * ms);
-  });
+
+  /**
+   * Returns the use in cores of the last full parts, one value for each, oldest first, so that no value changes later. `null`:
+   * unknown for more than half of the part.
+   */
+  values(): readonly (number | null)[] {
+    this.#values ??= Array.from({ length: VALUES }, (_, index) => {
+      const part = this.#latest - VALUES + index;
+      if (part < 0) return null;
+      const place = part % PARTS;
+      const knownMs = this.#knownMs[place] ?? 0;
+      return knownMs < VALUE_MS / 2 ? null : (this.#usec[place] ?? 0) / (1000 * knownMs);
+    });
+    return this.#values;
+  }
+
+  #advanceTo(part: number): void {
+    if (part <= this.#latest) return;
+    this.#values = undefined;
+    for (let each = Math.max(0, this.#latest + 1, part - VALUES); each <= part; each++) {
+      this.#usec[each % PARTS] = 0;
+      this.#knownMs[each % PARTS] = 0;
+    }
+    this.#latest = part;
+  }
 }

@@ -1,33 +1,10 @@
-import type { CountName } from "../rates.ts";
-import {
-  columnOf,
-  END,
-  emptyRow,
-  knowsMore,
-  mergeRow,
-  type Point,
-  pointOf,
-  type Row,
-  rowOf,
-  START,
-} from "./points.ts";
-import { Rows } from "./rows.ts";
+import { PackedRows } from "./packedRows.ts";
+import { END, knowsMore, mergeRow, type Point, pointOf, type Row, rowOf, START } from "./points.ts";
 
 /** The points of every ring. */
 const CAPACITY = 360;
 /** Connections are seen at once, media time when the job reports it. */
 const MAX_FIRST = 3;
-
-/** Of the ring that adds a point. */
-const lastRow = emptyRow();
-
-/** The increase of one counter in a span of time. `null` is unknown. */
-export interface CountedSpan {
-  /** CLOCK_BOOTTIME, ms. */
-  readonly startMs: number;
-  readonly endMs: number;
-  readonly count: number | null;
-}
 
 interface RingOptions {
   /** The wanted length of a point, in ms. */
@@ -44,7 +21,12 @@ interface RingOptions {
 export class Ring {
   readonly #latestMs: number | undefined;
   #pointMs: number;
-  readonly #rows = new Rows(CAPACITY);
+  /** All points but the last one. */
+  #closed = new PackedRows();
+  /** When the first one ends. */
+  #firstEndMs = Number.POSITIVE_INFINITY;
+  /** The last one, to which more can be added. */
+  #open: Row | undefined;
 
   constructor({ pointMs, latestMs, points = [] }: RingOptions) {
     this.#latestMs = latestMs;
@@ -58,20 +40,16 @@ export class Ring {
   }
 
   get points(): Point[] {
-    return Array.from({ length: this.#rows.length }, (_, index) => pointOf(this.#rows.get(index)));
+    const points: Point[] = [];
+    this.#closed.visit((row) => {
+      points.push(pointOf(row));
+    });
+    if (this.#open !== undefined) points.push(pointOf(this.#open));
+    return points;
   }
 
-  /** Returns one counter of the points that end after a time. This takes a tenth of the time of `points`. */
-  countsSince(name: CountName, afterMs: number): CountedSpan[] {
-    const column = columnOf(name);
-    const spans: CountedSpan[] = [];
-    for (let index = this.#rows.length - 1; index >= 0; index--) {
-      const endMs = this.#rows.endMs(index);
-      if (endMs <= afterMs) break;
-      const [startMs, count] = [this.#rows.startMs(index), this.#rows.numberAt(index, column)];
-      spans.push({ startMs, endMs, count: Number.isNaN(count) ? null : count });
-    }
-    return spans.reverse();
+  get #length(): number {
+    return this.#closed.length + (this.#open === undefined ? 0 : 1);
   }
 
   /** Adds a point to the last one as long as that is too short, else after it. */
@@ -81,22 +59,29 @@ export class Ring {
 
   /** The same with a point as numbers, which are not changed. */
   addRow(row: Row): void {
-    const rows = this.#rows;
-    const last = rows.length > 0 ? rows.get(rows.length - 1, lastRow) : undefined;
-    if (last !== undefined && this.#hasRoom(last, row)) {
-      mergeRow(last, row);
-      rows.set(rows.length - 1, last);
-    } else this.#push(row);
+    if (this.#open !== undefined && this.#hasRoom(this.#open, row)) mergeRow(this.#open, row);
+    else this.#push(row);
     if (this.#latestMs === undefined) return;
-    while (rows.endMs(0) <= (row[END] as number) - this.#latestMs) rows.shift();
+    while (this.#firstEndMs <= (row[END] as number) - this.#latestMs) this.#shift();
   }
 
   #push(row: Row): void {
-    if (this.#rows.length === CAPACITY) {
-      if (this.#latestMs !== undefined) this.#rows.shift();
+    if (this.#length === CAPACITY) {
+      if (this.#latestMs !== undefined) this.#shift();
       else this.#mergePairs();
     }
-    this.#rows.push(row);
+    if (this.#open === undefined) {
+      this.#open = row.slice();
+      return;
+    }
+    if (this.#closed.length === 0) this.#firstEndMs = this.#open[END] as number;
+    this.#closed.push(this.#open);
+    this.#open.set(row);
+  }
+
+  #shift(): void {
+    this.#closed.shift();
+    this.#firstEndMs = this.#closed.length === 0 ? Number.POSITIVE_INFINITY : this.#closed.firstEndMs();
   }
 
   /**
@@ -104,18 +89,27 @@ export class Ring {
    * points end where what is unknown at the start of a job becomes known.
    */
   #hasRoom(last: Row, added: Row): boolean {
-    if (this.#rows.length <= MAX_FIRST && knowsMore(added, last)) return false;
+    if (this.#length <= MAX_FIRST && knowsMore(added, last)) return false;
     const lengthOf = (row: Row) => (row[END] as number) - (row[START] as number);
     return lengthOf(last) + Math.min(lengthOf(added), this.#pointMs) / 2 <= this.#pointMs;
   }
 
   #mergePairs(): void {
     this.#pointMs *= 2;
-    for (let index = 0; index < CAPACITY; index += 2) {
-      const merged = this.#rows.get(index);
-      mergeRow(merged, this.#rows.get(index + 1));
-      this.#rows.set(index / 2, merged);
-    }
-    this.#rows.truncate(CAPACITY / 2);
+    const merged = new PackedRows();
+    let first: Row | undefined;
+    const add = (row: Row) => {
+      if (first === undefined) {
+        first = row.slice();
+        return;
+      }
+      mergeRow(first, row);
+      merged.push(first);
+      first = undefined;
+    };
+    this.#closed.visit(add);
+    if (this.#open !== undefined) add(this.#open);
+    this.#open = undefined;
+    this.#closed = merged;
   }
 }

@@ -1,4 +1,5 @@
 import type { OpenJob } from "../../jobs/model/job.ts";
+import { LatestSamples } from "./latestSamples.ts";
 import { type CpuSample, MIN_SAMPLES, type Need, needOf } from "./need.ts";
 
 /** Sorting the samples of many jobs each second would take longer than reading the jobs. */
@@ -14,7 +15,7 @@ export function mayWait({ intent }: Pick<OpenJob, "intent">): boolean {
 }
 
 interface Kept {
-  samples: CpuSample[];
+  readonly samples: LatestSamples;
   need: Need | undefined;
   /** When `need` was computed. */
   atMs: number;
@@ -31,9 +32,12 @@ export class JobNeeds {
 
   record({ key }: Pick<OpenJob, "key">, samples: readonly CpuSample[]): void {
     if (samples.length === 0) return;
-    const kept = this.#jobs.get(key) ?? { samples: [], need: undefined, atMs: Number.NEGATIVE_INFINITY };
-    kept.samples.push(...samples);
-    if (kept.samples.length > MAX_SAMPLES) kept.samples = kept.samples.slice(-MAX_SAMPLES);
+    const kept = this.#jobs.get(key) ?? {
+      samples: new LatestSamples(MAX_SAMPLES),
+      need: undefined,
+      atMs: Number.NEGATIVE_INFINITY,
+    };
+    for (const sample of samples) kept.samples.add(sample);
     this.#jobs.set(key, kept);
   }
 
@@ -45,7 +49,7 @@ export class JobNeeds {
     // The first need is there as soon as there are enough samples. A job that works ahead of real time never has one.
     const isFirst = kept.need === undefined && kept.samples.length <= MIN_SAMPLES;
     if (isFirst || nowMs - kept.atMs >= RENEW_MS) {
-      kept.need = needOf(kept.samples);
+      kept.need = needOf(kept.samples.list());
       kept.atMs = nowMs;
     }
     return kept.need ?? null;
