@@ -44,6 +44,8 @@ export class Hub implements ChainHub {
   readonly #connection: NatsConnection;
   readonly #node: string;
   #isConnected = true;
+  /** Rejects when the connection is lost. */
+  #loss = newLoss();
 
   private constructor(connection: NatsConnection, node: string) {
     this.#connection = connection;
@@ -64,6 +66,8 @@ export class Hub implements ChainHub {
     for await (const status of this.#connection.status()) {
       if (status.type === "disconnect") {
         this.#isConnected = false;
+        this.#loss.reject(new Error("the connection was lost before the hub answered"));
+        this.#loss = newLoss();
         on.loss();
       } else if (status.type === "reconnect") {
         this.#isConnected = true;
@@ -109,13 +113,22 @@ export class Hub implements ChainHub {
     if (!this.isConnected) throw new Error("there is no connection to the hub");
     try {
       const more = headersOf === undefined ? {} : { headers: headersOf };
-      return await this.#connection.request(subject, text, { timeout: REQUEST_TIMEOUT_MS, ...more });
+      const options = { timeout: REQUEST_TIMEOUT_MS, ...more };
+      // The client would wait for an answer that no connection can bring.
+      return await Promise.race([this.#connection.request(subject, text, options), this.#loss.promise]);
     } catch (error) {
       if (error instanceof RequestError && error.isNoResponders())
         throw new HubRefusal(`the hub has no stream ${RESULTS}, or no leader for it`);
       throw error;
     }
   }
+}
+
+function newLoss(): PromiseWithResolvers<never> {
+  const loss = Promise.withResolvers<never>();
+  // Most losses are while no answer is awaited.
+  loss.promise.catch(() => {});
+  return loss;
 }
 
 function headOf(message: Msg): Head {
