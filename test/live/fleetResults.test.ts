@@ -219,6 +219,9 @@ describe("ffrtmp fleet agent", () => {
       // Without a new result.
       await expectAllOnHub(hub, node);
     }
+    await hub.kill();
+    await until("the agent notices", () => node.log.split("is lost").length === 5);
+    expect(await node.end("SIGTERM")).toBe(0);
   });
 
   testWithHub(
@@ -274,5 +277,6 @@ describe("ffrtmp fleet agent", () => {
     node.start();
     await until("the agent says why", () => node.log.includes("server does not support 'tls'"));
     expect(await hub.node("edge-1")).toBeUndefined();
+    expect(await node.end("SIGTERM")).toBe(0);
   });
 });

@@ -156,7 +156,7 @@ export class FleetAgent {
       }
     } catch (error) {
       state.fault = messageOf(error);
-      this.#reportFault(`results are not sent now, and wait in the ledger: ${state.fault}`);
+      this.#reportFault(`results wait in the ledger: ${state.fault}`);
     }
     return false;
   }
@@ -164,8 +164,7 @@ export class FleetAgent {
   #publishState(sender: ResultSender, publisher: StatePublisher): void {
     this.#state.sent = sender.sent;
     const fault = publisher.update(this.#state);
-    if (fault !== undefined)
-      this.#reportFault(`cannot read the ledger ${this.#options.ledger.path}: ${fault}`);
+    if (fault !== undefined) this.#reportFault(fault);
   }
 
   /** Waits, and not after `stop`. */
