@@ -24,6 +24,8 @@ afterEach(async () => {
 });
 
 let pids = 8_000_000;
+/** The node that runs real jobs. */
+const WITH_JOBS = "edge-0";
 
 /** A node with its own state directory, whose agent reaches the hub through a link. */
 class TestNode {
@@ -38,7 +40,8 @@ class TestNode {
 
   constructor(hub: TestHub, name: string) {
     this.name = name;
-    this.state = sandbox().path(`state-${name}`);
+    // The sandbox clears up after the jobs of its own state directory.
+    this.state = name === WITH_JOBS ? sandbox().state : sandbox().path(`state-${name}`);
     this.link = new CutProxy(hub.port);
     open.push(this.link);
     this.#config = sandbox().path(`${name}.yaml`);
@@ -120,18 +123,15 @@ function numbersFrom(seed: number): (below: number) => number {
 
 describe("ffrtmp fleet agent", () => {
   testWithHub("sends the result of a real job, and shows the node and its jobs", async () => {
-    const { hub, nodes } = await startHub("edge-1");
+    const { hub, nodes } = await startHub(WITH_JOBS);
     const [node] = nodes as [TestNode];
-    const state = ["--state-path", node.state];
     node.start();
-    expect(
-      (await sandbox().run(["run", ...state, "--job-id", "seven", "--", "sh", "-c", "exit 7"])).code,
-    ).toBe(7);
-    const wrapper = sandbox().start(["run", ...state, "--job-id", "sleeper", "--", "sleep", "600"]);
+    expect((await sandbox().run(["run", "--job-id", "seven", "--", "sh", "-c", "exit 7"])).code).toBe(7);
+    const wrapper = sandbox().start(["run", "--job-id", "sleeper", "--", "sleep", "600"]);
     // A command of this user moves what a plain run has left in the inbox.
-    await sandbox().run(["ps", ...state]);
+    await sandbox().run(["ps"]);
     const [message] = await eventually("the hub has the result", async () => {
-      const found = await hub.results("edge-1");
+      const found = await hub.results(WITH_JOBS);
       return found.length > 0 ? found : undefined;
     });
     expect(message?.results).toMatchObject([
@@ -139,11 +139,11 @@ describe("ffrtmp fleet agent", () => {
     ]);
     expect(message?.results[0]).not.toHaveProperty("command");
     const shown = await eventually("the hub has the job", async () => {
-      const state = await hub.node("edge-1");
+      const state = await hub.node(WITH_JOBS);
       return state?.outbox.sent === 1 && state.jobs.length === 1 ? state : undefined;
     });
     expect(shown).toMatchObject({
-      node: "edge-1",
+      node: WITH_JOBS,
       ledger_id: message?.ledger_id,
       jobs: [{ job: "sleeper", mode: "run", state: "running" }],
       outbox: { seq: 1, state: "current" },
