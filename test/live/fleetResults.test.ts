@@ -125,11 +125,12 @@ describe("ffrtmp fleet agent", () => {
   testWithHub("sends the result of a real job, and shows the node and its jobs", async () => {
     const { hub, nodes } = await startHub(WITH_JOBS);
     const [node] = nodes as [TestNode];
-    node.start();
     expect((await sandbox().run(["run", "--job-id", "seven", "--", "sh", "-c", "exit 7"])).code).toBe(7);
     const wrapper = sandbox().start(["run", "--job-id", "sleeper", "--", "sleep", "600"]);
     // A command of this user moves what a plain run has left in the inbox.
-    await sandbox().run(["ps"]);
+    await sandbox().pidOf("sleeper");
+    // Its first report has both, and a later one would be 10 s later.
+    node.start();
     const [message] = await eventually("the hub has the result", async () => {
       const found = await hub.results(WITH_JOBS);
       return found.length > 0 ? found : undefined;
