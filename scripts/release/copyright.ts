@@ -4,11 +4,13 @@ import { bundledComponents, licenseText } from "./contents.ts";
 
 /**
  * Returns the copyright holders and licences of a package, in the format of Debian's copyright files. The
- * texts come from the npm packages, so a new dependency needs no change here.
+ * texts come from the npm packages, so a new dependency needs no change here. `debian`: refers to the licences that each
+ * Debian has as files, as its policy demands (12.5), in place of their whole texts.
  */
-export function copyrightText(): string {
+export function copyrightText(kind: "debian" | "whole" = "whole"): string {
   const bundled = bundledComponents().map((component) => {
-    const text = licenseText(component);
+    const isOnDebian = kind === "debian" && component.license === "Apache-2.0";
+    const text = isOnDebian ? APACHE_ON_DEBIAN : licenseText(component);
     return { ...component, text, holders: holdersIn(text), label: `${component.license}-${component.name}` };
   });
   const holders = ["2026 the ffrtmp authors", ...bundled.flatMap((each) => each.holders), ...RUNTIME_HOLDERS];
@@ -50,6 +52,7 @@ License: LGPL-2.1
 `;
 }
 
+const APACHE_ON_DEBIAN = "On Debian systems the text is in /usr/share/common-licenses/Apache-2.0.";
 const RUNTIME_HOLDERS = ["Oven and the authors of Bun", "Apple Inc. and the authors of WebKit"];
 
 /** Returns the lines that begin with "Copyright" and contain a year, without that word. */

@@ -1,6 +1,7 @@
 import { chmodSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { locateState } from "../../src/ledger/location.ts";
+import { copyrightText } from "./copyright.ts";
 import { commonFiles, compress, type Layout, listUnits, readText, type Tree, writeTree } from "./files.ts";
 import type { Platform } from "./platform.ts";
 import { run } from "./run.ts";
@@ -45,6 +46,7 @@ export function buildDeb(release: Release, platform: Platform, options: DebOptio
   data.set(POLICY, "packaging/policy.yaml");
   data.set(FLAGS, "packaging/default");
   data.set("usr/share/lintian/overrides/ffrtmp", "packaging/debian/lintian-overrides");
+  data.set(join(LAYOUT.documents, "copyright"), Buffer.from(copyrightText("debian")));
   data.set(join(LAYOUT.documents, "changelog.gz"), compress(readText("CHANGELOG.md")));
   data.set(join(LAYOUT.documents, "changelog.Debian.gz"), compress(changelog(release, version)));
 

@@ -62,6 +62,10 @@ Jobs with the intent batch or best-effort do not count: they can wait. The
 answer is advice, and the exit code is 0 whatever it is. It needs samples of
 ffrtmp watch.`;
 
+const AGENT_NOTE = `
+Only reads: the ledger, with a connection that cannot write. Connects outwards,
+and listens nowhere. Its end, and that of the hub, change nothing for a job.`;
+
 const COMMANDS: Record<string, CommandDefinition> = {
   run: {
     description: "start CMD in its own session and cgroup, wait for it, and pass its exit code on",
@@ -430,6 +434,29 @@ const COMMANDS: Record<string, CommandDefinition> = {
             .option("--watch-config <file>", "the same as --file, as for ffrtmp watch")
             .option("--json", "print JSON"),
         load: async () => (await import("./commands/policyExplain.ts")).explainPolicy,
+      },
+    },
+  },
+  fleet: {
+    description: "report this machine to a hub, with the results of its jobs",
+    subcommands: {
+      agent: {
+        description: "report the jobs of this machine and send their results to the hub, until it is stopped",
+        define: (command) =>
+          addStateOption(command)
+            .option(
+              "--config <file>",
+              "read the node's configuration from this file (default: /etc/ffrtmp/fleet/node.yaml)",
+            )
+            .option("--with-commands", "report command lines too, with their secrets masked")
+            .addHelpText("after", AGENT_NOTE),
+        load: async () => (await import("./commands/fleetAgent.ts")).runFleetAgent,
+      },
+      resend: {
+        description: "make this ledger a new one for the hub, to which the agent sends all results again",
+        define: (command) =>
+          addStateOption(command).requiredOption("--all", "confirm that all results are sent again"),
+        load: async () => (await import("./commands/fleetResend.ts")).resendResults,
       },
     },
   },
