@@ -27,6 +27,7 @@ need_programs lintian=lintian groff=groff mandoc=mandoc man=man-db zsh=zsh fish=
 need_programs chromium=chromium
 need_promtool
 need_nginx
+need_nats_server
 build
 
 passed=0 failed=0 skipped=0 failures=""
