@@ -1,0 +1,109 @@
+import { readFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { parse, YAMLParseError } from "yaml";
+import { z } from "zod";
+import { Refusal } from "../jobs/errors.ts";
+import { ValueFault } from "../limits/units.ts";
+import { parseWord, WORD } from "../policy/word.ts";
+import { describeErrno } from "../sys/errno.ts";
+
+/** The configuration of the agent, which `ffrtmp fleet join` writes. */
+export const NODE_CONFIG_FILE = "/etc/ffrtmp/fleet/node.yaml";
+
+/**
+ * The name of a node is one token of a NATS subject, so it contains no dot, no wildcard and no space. Source:
+ * https://docs.nats.io/nats-concepts/subjects#characters-allowed-and-recommended-for-subject-names
+ */
+const TOKEN = /^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/;
+const token = z
+  .string()
+  .regex(TOKEN, "expected 1 to 63 letters, digits, - or _, beginning with a letter or digit");
+
+const word = z.string().refine(isWord, `expected ${WORD}`);
+
+/** A connection without TLS would show the results to everyone on its way, so it is for this machine only. */
+const hubUrl = z
+  .string()
+  .refine(isHubUrl, "expected tls://host:port, or nats://127.0.0.1:port for a hub on this machine");
+
+// v: 1
+// node: edge-17
+// hub: [tls://hub.example:4222]
+// nkey_file: node.nk
+// ca_file: ca.pem
+// labels: {site: ber}
+// pools: [live]
+const nodeConfig = z
+  .strictObject({
+    v: z.literal(1),
+    node: token,
+    /** The addresses of the servers of one hub. The client connects to any of them. */
+    hub: z.array(hubUrl).min(1),
+    /** The seed of the node's NKey (SU…). A relative path begins at the directory of this file. */
+    nkey_file: z.string().min(1),
+    /** The certificate of the hub's authority, as PEM. Absent: those that the system trusts. */
+    ca_file: z.string().min(1).optional(),
+    labels: z.record(word, word).default({}),
+    pools: z.array(token).default([]),
+  })
+  .transform(({ nkey_file: nkeyFile, ca_file: caFile, ...rest }) => ({ ...rest, nkeyFile, caFile }));
+
+/** What `ffrtmp fleet join` writes as YAML. */
+export type NodeConfigFile = z.input<typeof nodeConfig>;
+export type NodeConfig = z.output<typeof nodeConfig>;
+
+/** Reads the configuration of a node, with absolute paths. Throws a Refusal that names the file and the key at fault. */
+export function readNodeConfig(file: string): NodeConfig {
+  const config = parseFile(file, readConfigText(file));
+  const from = dirname(file);
+  const { nkeyFile, caFile } = config;
+  return {
+    ...config,
+    nkeyFile: resolve(from, nkeyFile),
+    caFile: caFile === undefined ? undefined : resolve(from, caFile),
+  };
+}
+
+function readConfigText(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    throw new Refusal(
+      `cannot read the fleet configuration ${file}: ${describeErrno(error)}`,
+      "join a fleet with ffrtmp fleet join, or name the file with --config",
+    );
+  }
+}
+
+function parseFile(file: string, text: string): NodeConfig {
+  try {
+    return nodeConfig.parse(parse(text));
+  } catch (error) {
+    if (error instanceof YAMLParseError) {
+      const line = error.linePos?.[0].line;
+      const place = line === undefined ? "" : `, line ${line}`;
+      throw new Refusal(`${file}${place} is not YAML: ${error.message.split("\n")[0]}`, HINT);
+    }
+    if (!(error instanceof z.ZodError)) throw error;
+    const faults = error.issues.map(({ path, message }) => `${path.join(".") || "the file"}: ${message}`);
+    throw new Refusal(`${file} is no fleet configuration: ${faults.join("; ")}`, HINT);
+  }
+}
+
+const HINT = "write it again with ffrtmp fleet join";
+
+function isWord(text: string): boolean {
+  try {
+    parseWord(text);
+    return true;
+  } catch (error) {
+    if (error instanceof ValueFault) return false;
+    throw error;
+  }
+}
+
+function isHubUrl(text: string): boolean {
+  const [, scheme, host, port] = /^(tls|nats):\/\/(\[[0-9a-f:]+\]|[^\s/:@[\]]+):(\d{1,5})$/i.exec(text) ?? [];
+  if (host === undefined || Number(port) < 1 || Number(port) > 65_535) return false;
+  return scheme === "tls" || ["127.0.0.1", "[::1]", "localhost"].includes(host);
+}
