@@ -5,6 +5,8 @@ import type { LogLevel } from "../daemon/logLevel.ts";
 import type { EventChoice } from "../linux/events/bestEvents.ts";
 import { MAX_AGE, MAX_SIZE, parseMaxAge, parseMaxSize } from "../policy/retentionValues.ts";
 import { parseScanInterval, SCAN_INTERVAL } from "../policy/scanInterval.ts";
+import type { CommandDefinition, Handler } from "./commandDefinition.ts";
+import { FLEET_COMMANDS } from "./fleetCommands.ts";
 import {
   addJobArgument,
   addJobOptions,
@@ -27,18 +29,6 @@ import {
 import type { JobOrder } from "./output/jobTable.ts";
 import { printErr, printOut } from "./output/messages.ts";
 import type { Order } from "./top/state.ts";
-
-// biome-ignore lint/suspicious/noExplicitAny: commander hands over arguments and options by position
-type Handler = (...args: any[]) => Promise<number> | number;
-
-type CommandDefinition = { description: string; isHidden?: boolean } & (
-  | {
-      define(command: Command): Command;
-      /** Loads the command's code, and no other command's: the start of `run` delays its workload. */
-      load(): Promise<Handler>;
-    }
-  | { subcommands: Record<string, CommandDefinition> }
-);
 
 const RUN_NOTE = `
 Ctrl-C, SIGTERM and SIGHUP end the wait, never CMD, which keeps running under
@@ -428,6 +418,10 @@ const COMMANDS: Record<string, CommandDefinition> = {
         load: async () => (await import("./commands/policyExplain.ts")).explainPolicy,
       },
     },
+  },
+  fleet: {
+    description: "see and set up many machines, by a hub that runs nats-server",
+    subcommands: FLEET_COMMANDS,
   },
   "run-hooks": {
     description: "run the commands of on_end, for ffrtmp watch",

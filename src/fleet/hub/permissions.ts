@@ -1,0 +1,43 @@
+/** What a user of the server may publish and subscribe to: subjects, with `*` for one token and `>` for the rest. */
+export interface Permissions {
+  readonly publish: readonly string[];
+  readonly subscribe: readonly string[];
+}
+
+/** The first token of replies to the operator. No node has this name, because a node's begins with a letter or a digit. */
+const ADMIN_INBOX = "_INBOX._admin";
+
+/**
+ * A node reports its own state and results, reads back the last of its own, and reads signed documents. Everything else is
+ * denied, as the server does with a list that allows.
+ */
+export function nodePermissions(node: string): Permissions {
+  const documents = ["$KV.FLEET.policy.*", "$KV.FLEET.template.*", `$KV.FLEET.node.${node}`];
+  const own = { NODES: `ffrtmp.node.${node}`, RESULTS: `ffrtmp.result.${node}` };
+  return {
+    publish: [
+      ...Object.values(own),
+      ...Object.entries(own).map(([stream, subject]) => `$JS.API.DIRECT.GET.${stream}.${subject}`),
+      ...documents.map((subject) => `$JS.API.DIRECT.GET.KV_FLEET.${subject}`),
+    ],
+    subscribe: [`${nodeInbox(node)}.>`, ...documents],
+  };
+}
+
+/** The operator creates streams, reads all of them, and writes the documents, which are signed. */
+export function adminPermissions(): Permissions {
+  return {
+    publish: ["ffrtmp.>", "$KV.FLEET.>", "$JS.API.>"],
+    subscribe: [`${ADMIN_INBOX}.>`, "ffrtmp.>", "$KV.FLEET.>"],
+  };
+}
+
+/** The prefix of the subjects of replies to a node. */
+function nodeInbox(node: string): string {
+  return `_INBOX.${node}`;
+}
+
+/** The prefix of the subjects of replies to a user of the server, `null` for the operator. */
+export function inboxOf(node: string | null): string {
+  return node === null ? ADMIN_INBOX : nodeInbox(node);
+}
