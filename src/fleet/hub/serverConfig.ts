@@ -49,10 +49,14 @@ export function usersConfig({ admin, probe, nodes }: Users): string {
     userLine(probe, { publish: [], subscribe: [] }),
     ...[...nodes].map(([node, key]) => userLine(key, nodePermissions(node))),
   ];
+  // In an account of their own: at a reload, the server ends the connections of all users that are in none.
   return `# Written by ffrtmp fleet: change it with ffrtmp fleet invite and ffrtmp fleet revoke.
-authorization {
-  users: [
-${lines.map((line) => `    ${line}\n`).join("")}  ]
+accounts {
+  FLEET {
+    jetstream: enabled
+    users: [
+${lines.map((line) => `      ${line}\n`).join("")}    ]
+  }
 }
 `;
 }

@@ -1,3 +1,4 @@
+import { statSync } from "node:fs";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { hubUrl } from "../../../fleet/hub/address.ts";
 import { connectAsAdmin } from "../../../fleet/hub/admin.ts";
@@ -22,15 +23,16 @@ export async function up(flags: FleetFlags & { natsServer?: string }): Promise<n
   const server = findNatsServer(flags.natsServer);
   if (!isAtLeast(server.version, [2, 11]))
     warn(`nats-server ${server.version} can show nodes and results; handing out jobs will need 2.11`);
+  const users = `${directory.hub}/${HUB_FILES.users}`;
+  const known = statSync(users).ino;
   const process = new HubProcess(server, directory.hub);
   const stopped = firstSignal(() => process.reload());
-  const watch = watchPath(
-    directory.hub,
-    () => process.reload(),
-    (name) => name === HUB_FILES.users,
-  );
+  const reload = reloadOnChange(users, known, process);
+  const watch = watchPath(directory.hub, reload, (name) => name === HUB_FILES.users);
   try {
     await process.waitUntil(() => canConnect(directory));
+    // The file can have changed between the server's look at it and the watch.
+    reload();
     await setUpStreams(directory);
     printOut(`hub: ${hubUrl(hub)}, nats-server ${server.version}, PID ${process.pid}, until Ctrl-C`);
     printErr(`  its log: ${directory.hub}/${HUB_FILES.log}`);
@@ -42,6 +44,17 @@ export async function up(flags: FleetFlags & { natsServer?: string }): Promise<n
     watch?.close();
     await process.stop();
   }
+}
+
+/** Returns a function that makes the server read its users again if they have changed since the last call. */
+function reloadOnChange(users: string, before: number, server: HubProcess): () => void {
+  let known = before;
+  return () => {
+    // Each version is a new file.
+    const now = statSync(users).ino;
+    if (now !== known) server.reload();
+    known = now;
+  };
 }
 
 async function canConnect(directory: FleetDirectory): Promise<boolean> {
