@@ -145,6 +145,28 @@ const MIGRATIONS: (string | ((db: Database) => void))[] = [
   ALTER TABLE usage_histories ADD COLUMN hindered TEXT;
   ALTER TABLE results ADD COLUMN hindered TEXT;
   `,
+  // The order in which results were recorded, for a reader that continues where it stopped. AUTOINCREMENT: no number is
+  // used twice, whatever is deleted. The rowid of `results` would not do, because VACUUM may change it, nor would the key,
+  // which is in the order of creation. The id tells this file, and its copies, from any other ledger.
+  `
+  CREATE TABLE identity (ledger_id TEXT NOT NULL) STRICT;
+  INSERT INTO identity VALUES (lower(hex(randomblob(16))));
+  CREATE TABLE outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE) STRICT;
+  INSERT INTO outbox (key) SELECT key FROM results ORDER BY end_ms, key;
+  -- A result is recorded even where its key has a number already.
+  CREATE TRIGGER results_are_numbered AFTER INSERT ON results
+    BEGIN INSERT OR IGNORE INTO outbox (key) VALUES (NEW.key); END;
+  DROP TRIGGER pruning_deletes;
+  CREATE TRIGGER pruning_deletes AFTER INSERT ON pruning
+    BEGIN
+      DELETE FROM usage_histories WHERE key = NEW.key;
+      DELETE FROM outbox WHERE key = NEW.key;
+      DELETE FROM results WHERE key = NEW.key;
+      DELETE FROM events WHERE key = NEW.key;
+      DELETE FROM jobs WHERE key = NEW.key;
+      DELETE FROM pruning WHERE key = NEW.key;
+    END;
+  `,
 ];
 
 /** Converts the jobs that have something left to undo. Those that are cleaned up stay as 0.1.0 wrote them. */
