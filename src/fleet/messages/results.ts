@@ -1,0 +1,29 @@
+import { z } from "zod";
+
+/**
+ * A message with results of one node: those of the jobs whose results have the numbers `from` to `to`. A number whose result
+ * was pruned before it could be sent is missing in `results`. Unknown keys are those of a later release, and stay.
+ */
+
+/** How far a ledger has come: the number and the key of its last result that was sent. */
+const mark = z.object({ ledger_id: z.string(), to: z.number().int().nonnegative(), to_key: z.string() });
+
+/** A line of `ffrtmp history --json`, with the number and the key of the job. The key is unique among all nodes. */
+const resultLine = z.looseObject({ seq: z.number().int().positive(), key: z.string() });
+
+/** The part of a message that says how far its node has come. */
+export const chainHead = mark.extend({
+  v: z.literal(1),
+  /** The other ledgers that this node has had, the latest first. */
+  before: z.array(mark).default([]),
+});
+
+const resultsMessage = chainHead.extend({
+  boot_id: z.string(),
+  from: z.number().int().positive(),
+  results: z.array(resultLine),
+});
+
+export type ChainHead = z.output<typeof chainHead>;
+export type ResultLine = z.output<typeof resultLine>;
+export type ResultsMessage = z.output<typeof resultsMessage>;
