@@ -2,8 +2,8 @@ import { afterAll, beforeAll, describe, expect } from "bun:test";
 import { DirectMsgHeaders, jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { headers, type NatsConnection, PermissionViolationError } from "@nats-io/transport-node";
 import type { Invite } from "../../src/fleet/hub/invite.ts";
-import { createNKey } from "../../src/fleet/keys/nkey.ts";
 import { makeAuthority } from "../../src/fleet/keys/authority.ts";
+import { createNKey } from "../../src/fleet/keys/nkey.ts";
 import { connectAsNode, FleetHub } from "../support/fleetHub.ts";
 import { lacksNatsServer } from "../support/natsServer.ts";
 import { Sandbox, testIf } from "../support/sandbox.ts";
@@ -139,12 +139,12 @@ testIf(lacks)("a node cannot remove what it has sent, and neither can the operat
   const rollup = jetstream(node, { checkAPI: false }).publish("ffrtmp.result.edge-1", "{}", {
     headers: marks,
   });
-  expect(rollup).rejects.toThrow("rollup not permitted");
+  await expect(rollup).rejects.toThrow("rollup not permitted");
   const { seq } = await jetstream(node, { checkAPI: false }).publish("ffrtmp.result.edge-1", "{}");
   await node.close();
   const admin = await hub.admin();
   const manager = await jetstreamManager(admin);
-  expect(manager.streams.deleteMessage("RESULTS", seq)).rejects.toThrow("message delete not permitted");
+  await expect(manager.streams.deleteMessage("RESULTS", seq)).rejects.toThrow("message delete not permitted");
   await admin.close();
 });
 
@@ -165,9 +165,9 @@ testIf(lacks)("a message beyond 256 KiB and more than 20 subscriptions are refus
 
 testIf(lacks)("only keys of the fleet connect, only to its own hub, and only with encryption", async () => {
   const stranger = { ...invite, seed: createNKey().seed };
-  expect(connectAsNode(stranger)).rejects.toThrow("does not accept this key");
+  await expect(connectAsNode(stranger)).rejects.toThrow("does not accept this key");
   const unencrypted = { ...invite, hub: [`nats://127.0.0.1:${hub.port}`] };
-  expect(connectAsNode(unencrypted)).rejects.toThrow("cannot connect");
+  await expect(connectAsNode(unencrypted)).rejects.toThrow("cannot connect");
   const { certificate: authority } = makeAuthority();
-  expect(connectAsNode({ ...invite, authority })).rejects.toThrow("another authority made its certificate");
+  await expect(connectAsNode({ ...invite, authority })).rejects.toThrow("another authority made its certificate");
 });

@@ -3,7 +3,7 @@ import { connectAsAdmin } from "../../src/fleet/hub/admin.ts";
 import { connectToHub } from "../../src/fleet/hub/connection.ts";
 import { FleetDirectory } from "../../src/fleet/hub/fleetDirectory.ts";
 import { type Invite, parseInvite } from "../../src/fleet/hub/invite.ts";
-import { inboxOf } from "../../src/fleet/hub/permissions.ts";
+import { inboxPrefix } from "../../src/fleet/messages/subjects.ts";
 import { NATS_SERVER } from "./natsServer.ts";
 import { freePort } from "./ports.ts";
 import type { Ended, Sandbox } from "./sandbox.ts";
@@ -65,5 +65,5 @@ export class FleetHub {
 
 /** Connects as the agent of a node does. */
 export function connectAsNode({ node, hub, seed, authority }: Invite): Promise<NatsConnection> {
-  return connectToHub({ hub, seed, authority, inboxPrefix: inboxOf(node), name: node });
+  return connectToHub({ hub, seed, authority, inboxPrefix: inboxPrefix(node), name: node });
 }

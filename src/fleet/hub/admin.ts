@@ -3,7 +3,7 @@ import type { NKey } from "../keys/nkey.ts";
 import { hubUrl } from "./address.ts";
 import { connectToHub, HubRefusal } from "./connection.ts";
 import type { FleetDirectory } from "./fleetDirectory.ts";
-import { inboxOf } from "./permissions.ts";
+import { ADMIN_INBOX } from "./permissions.ts";
 
 /** A reload takes some ms, and a machine can be busy. */
 const RELOAD_TIMEOUT_MS = 5000;
@@ -40,7 +40,7 @@ function connectAs(directory: FleetDirectory, seed: string, host?: string): Prom
     hub: [hubUrl(host === undefined ? hub : { ...hub, host })],
     authority: directory.authority(),
     seed,
-    inboxPrefix: inboxOf(null),
+    inboxPrefix: ADMIN_INBOX,
     name: "ffrtmp fleet",
   });
 }

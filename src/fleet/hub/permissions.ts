@@ -1,3 +1,5 @@
+import { inboxPrefix, nodeSubject, resultSubject } from "../messages/subjects.ts";
+
 /** What a user of the server may publish and subscribe to: subjects, with `*` for one token and `>` for the rest. */
 export interface Permissions {
   readonly publish: readonly string[];
@@ -5,7 +7,7 @@ export interface Permissions {
 }
 
 /** The first token of replies to the operator. No node has this name, because a node's begins with a letter or a digit. */
-const ADMIN_INBOX = "_INBOX._admin";
+export const ADMIN_INBOX = "_INBOX._admin";
 
 /**
  * A node reports its own state and results, reads back the last of its own, and reads signed documents. Everything else is
@@ -13,14 +15,14 @@ const ADMIN_INBOX = "_INBOX._admin";
  */
 export function nodePermissions(node: string): Permissions {
   const documents = ["$KV.FLEET.policy.*", "$KV.FLEET.template.*", `$KV.FLEET.node.${node}`];
-  const own = { NODES: `ffrtmp.node.${node}`, RESULTS: `ffrtmp.result.${node}` };
+  const own = { NODES: nodeSubject(node), RESULTS: resultSubject(node) };
   return {
     publish: [
       ...Object.values(own),
       ...Object.entries(own).map(([stream, subject]) => `$JS.API.DIRECT.GET.${stream}.${subject}`),
       ...documents.map((subject) => `$JS.API.DIRECT.GET.KV_FLEET.${subject}`),
     ],
-    subscribe: [`${nodeInbox(node)}.>`, ...documents],
+    subscribe: [`${inboxPrefix(node)}.>`, ...documents],
   };
 }
 
@@ -30,14 +32,4 @@ export function adminPermissions(): Permissions {
     publish: ["ffrtmp.>", "$KV.FLEET.>", "$JS.API.>"],
     subscribe: [`${ADMIN_INBOX}.>`, "ffrtmp.>", "$KV.FLEET.>"],
   };
-}
-
-/** The prefix of the subjects of replies to a node. */
-function nodeInbox(node: string): string {
-  return `_INBOX.${node}`;
-}
-
-/** The prefix of the subjects of replies to a user of the server, `null` for the operator. */
-export function inboxOf(node: string | null): string {
-  return node === null ? ADMIN_INBOX : nodeInbox(node);
 }

@@ -4,7 +4,7 @@ import { stringify } from "yaml";
 import { connectToHub, HubRefusal } from "../../../fleet/hub/connection.ts";
 import { writePrivate } from "../../../fleet/hub/fleetDirectory.ts";
 import { type Invite, parseInvite } from "../../../fleet/hub/invite.ts";
-import { inboxOf } from "../../../fleet/hub/permissions.ts";
+import { inboxPrefix } from "../../../fleet/messages/subjects.ts";
 import { NODE_CONFIG_FILE, type NodeConfigFile } from "../../../fleet/nodeConfig.ts";
 import { Refusal } from "../../../jobs/errors.ts";
 import { GROUPS_FILE, IdNames } from "../../../linux/proc/idNames.ts";
@@ -44,7 +44,7 @@ export async function join(text: string, flags: JoinFlags): Promise<number> {
 /** Connects once, as the agent will. Throws a Refusal, and then nothing has been written. */
 async function check({ node, hub, seed, authority }: Invite): Promise<void> {
   try {
-    const connection = await connectToHub({ hub, seed, authority, inboxPrefix: inboxOf(node), name: node });
+    const connection = await connectToHub({ hub, seed, authority, inboxPrefix: inboxPrefix(node), name: node });
     await connection.close();
   } catch (error) {
     if (!(error instanceof HubRefusal)) throw error;

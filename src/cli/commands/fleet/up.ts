@@ -24,7 +24,7 @@ export async function up(flags: FleetFlags & { natsServer?: string }): Promise<n
   if (!isAtLeast(server.version, [2, 11]))
     warn(`nats-server ${server.version} can show nodes and results; handing out jobs will need 2.11`);
   const users = `${directory.hub}/${HUB_FILES.users}`;
-  const known = statSync(users).ino;
+  const known = versionOf(users);
   const process = new HubProcess(server, directory.hub);
   const stopped = firstSignal(() => process.reload());
   const reload = reloadOnChange(users, known, process);
@@ -47,14 +47,19 @@ export async function up(flags: FleetFlags & { natsServer?: string }): Promise<n
 }
 
 /** Returns a function that makes the server read its users again if they have changed since the last call. */
-function reloadOnChange(users: string, before: number, server: HubProcess): () => void {
+function reloadOnChange(users: string, before: string, server: HubProcess): () => void {
   let known = before;
   return () => {
-    // Each version is a new file.
-    const now = statSync(users).ino;
+    const now = versionOf(users);
     if (now !== known) server.reload();
     known = now;
   };
+}
+
+/** Each version is a new file, whose number may be that of an earlier one. */
+function versionOf(file: string): string {
+  const { ino, mtimeMs } = statSync(file);
+  return `${ino} ${mtimeMs}`;
 }
 
 async function canConnect(directory: FleetDirectory): Promise<boolean> {
