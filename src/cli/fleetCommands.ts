@@ -1,6 +1,7 @@
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import type { CommandDefinition } from "./commandDefinition.ts";
-import { parseLabel } from "./options/jobOptions.ts";
+import { addTimeOptions, parseLabel } from "./options/jobOptions.ts";
+import { wholeNumber } from "./options/optionValue.ts";
 
 const JOIN_NOTE = `
 The invite contains the key of the node, so another user must not see it. With
@@ -51,7 +52,61 @@ export const FLEET_COMMANDS: Record<string, CommandDefinition> = {
     define: (command) => addDirOption(command).argument("<node>", "name of the node"),
     load: async () => (await import("./commands/fleet/revoke.ts")).revoke,
   },
+  ps: {
+    description:
+      "list the nodes: whether each is up or silent, its jobs, results that wait, and what is wrong",
+    define: (command) =>
+      addTimeOptions(addDirOption(command))
+        .option("--no-trunc", "on a terminal, show all columns and whole problems")
+        .option("--json", "print JSON"),
+    load: async () => (await import("./commands/fleet/ps.ts")).ps,
+  },
+  jobs: {
+    description: "list the jobs that run on the nodes, as these reported last",
+    define: (command) =>
+      addTimeOptions(addDirOption(command))
+        .option("--node <node>", "list only the jobs of this node")
+        .option("--tenant <name>", "list only the jobs of this tenant")
+        .option("--no-trunc", "on a terminal, show all columns")
+        .option("--json", "print JSON"),
+    load: async () => (await import("./commands/fleet/jobs.ts")).jobs,
+  },
+  results: {
+    description: "list the finished jobs of all nodes",
+    define: (command) =>
+      addTimeOptions(addPeriodOptions(command))
+        .option("--failed", "show only jobs whose outcome is failed or killed, and not unknown")
+        .option("--violations", "show only jobs for which the platform did not do its part")
+        .option("-n, --limit <n>", "show at most this many jobs, latest first", wholeNumber(1, 1_000_000), 50)
+        .option("--no-trunc", "on a terminal, show all columns and whole reasons")
+        .option("--json", "print JSON"),
+    load: async () => (await import("./commands/fleet/results.ts")).results,
+  },
+  sla: {
+    description: "show how many of the jobs with --sla-eligible were compliant, overall and for each node",
+    define: (command) =>
+      addPeriodOptions(command)
+        .addOption(
+          new Option("--by <group>", "show the rates of each node, or of each tenant")
+            .choices(["node", "tenant"])
+            .default("node"),
+        )
+        .option("--utc", "show times in UTC instead of local time")
+        .option("--json", "print JSON"),
+    load: async () => (await import("./commands/fleet/sla.ts")).sla,
+  },
 };
+
+function addPeriodOptions(command: Command): Command {
+  return addDirOption(command)
+    .option(
+      "--since <time>",
+      "count jobs that ended then or later: a local time, or how long ago, such as 2h (default: 24h)",
+    )
+    .option("--until <time>", "count only jobs that ended earlier")
+    .option("--node <node>", "count only jobs of this node")
+    .option("--tenant <name>", "count only jobs of this tenant");
+}
 
 function addDirOption(command: Command): Command {
   return command.option(

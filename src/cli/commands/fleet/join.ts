@@ -44,7 +44,13 @@ export async function join(text: string, flags: JoinFlags): Promise<number> {
 /** Connects once, as the agent will. Throws a Refusal, and then nothing has been written. */
 async function check({ node, hub, seed, authority }: Invite): Promise<void> {
   try {
-    const connection = await connectToHub({ hub, seed, authority, inboxPrefix: inboxPrefix(node), name: node });
+    const connection = await connectToHub({
+      hub,
+      seed,
+      authority,
+      inboxPrefix: inboxPrefix(node),
+      name: node,
+    });
     await connection.close();
   } catch (error) {
     if (!(error instanceof HubRefusal)) throw error;

@@ -1,0 +1,76 @@
+import { z } from "zod";
+
+/** The state of one node. Unknown keys are those of a later release. A key that is absent is not known to the agent. */
+
+const liveJob = z.object({
+  job: z.string(),
+  key: z.string(),
+  pid: z.number().int().nullable(),
+  mode: z.enum(["run", "attach", "watch"]),
+  state: z.enum(["starting", "running"]),
+  /** When governing started, in ISO 8601; `null`: it has not. */
+  since: z.string().nullable(),
+  /** The PID of the ffrtmp that will record the end; `null`: none. */
+  observer: z.number().int().nullable(),
+  /** The names of the limits by their outcome. */
+  limits: z.object({
+    applied: z.array(z.string()),
+    partial: z.array(z.string()),
+    refused: z.array(z.string()),
+    unsupported: z.array(z.string()),
+  }),
+  intent: z.string().nullable(),
+  tenant: z.string().nullable(),
+  labels: z.record(z.string(), z.string()),
+  /** The command with its secrets masked. Absent without `--with-commands`. */
+  command: z.array(z.string()).optional(),
+});
+
+export const nodeMessage = z.object({
+  v: z.literal(1),
+  node: z.string(),
+  /** `null` where the ledger cannot be read: see `fault`. */
+  ledger_id: z.string().nullable(),
+  boot_id: z.string(),
+  /** The release of the agent. */
+  ffrtmp: z.string(),
+  /** The time of the node, in ISO 8601. The time in the stream is that of the hub. */
+  at: z.string(),
+  labels: z.record(z.string(), z.string()),
+  pools: z.array(z.string()),
+  machine: z.object({
+    cpus: z.number().int(),
+    /** Bytes; `null`: unknown. */
+    mem: z.number().int().nullable(),
+    kernel: z.string(),
+    cgroup: z.enum(["v1", "v2", "hybrid", "none"]),
+  }),
+  /** The last `ffrtmp watch` of the ledger; `null`: none. */
+  watch: z.object({ state: z.enum(["running", "stopped", "died"]), since: z.string() }).nullable(),
+  outbox: z.object({
+    /** The last number that the ledger has given. */
+    seq: z.number().int(),
+    /** The last number that the hub has confirmed; `null`: not known yet. */
+    sent: z.number().int().nullable(),
+    /** When the first job ended whose result waits, in ms since the epoch; `null`: none waits. */
+    oldest_ms: z.number().int().nullable(),
+    /** `diverged`: the ledger was cloned or restored, and its results are not accepted. `failing`: see `why`. */
+    state: z.enum(["current", "sending", "diverged", "failing"]),
+    why: z.string().nullable(),
+  }),
+  /** The jobs that are starting or running, the oldest first; at most 200, and `more` others. */
+  jobs: z.array(liveJob),
+  more: z.number().int(),
+  /** The eligible jobs that ended since a time, about a day ago. */
+  totals: z.object({
+    since: z.string(),
+    jobs: z.number().int(),
+    compliant: z.number().int(),
+    violations: z.record(z.string(), z.number().int()),
+  }),
+  /** Why the ledger cannot be read; `null`: it can. Then the keys that are read from it are empty. */
+  fault: z.string().nullable(),
+});
+
+export type LiveJob = z.input<typeof liveJob>;
+export type NodeMessage = z.input<typeof nodeMessage>;
