@@ -1,12 +1,16 @@
 import { type Command, Option } from "commander";
 import type { CommandDefinition } from "./commandDefinition.ts";
-import { addTimeOptions, parseLabel } from "./options/jobOptions.ts";
+import { addStateOption, addTimeOptions, parseLabel } from "./options/jobOptions.ts";
 import { wholeNumber } from "./options/optionValue.ts";
 
 const JOIN_NOTE = `
 The invite contains the key of the node, so another user must not see it. With
 - it is read from stdin, and is in no list of processes and no shell history:
   ffrtmp fleet invite edge-1 | ssh root@edge-1 ffrtmp fleet join -`;
+
+const AGENT_NOTE = `
+Only reads: the ledger, with a connection that cannot write. Connects outwards,
+and listens nowhere. Its end, and that of the hub, change nothing for a job.`;
 
 /** Commands for many machines. Those that read the hub need the operator's keys; `join` is for the machine that becomes a node. */
 export const FLEET_COMMANDS: Record<string, CommandDefinition> = {
@@ -51,6 +55,24 @@ export const FLEET_COMMANDS: Record<string, CommandDefinition> = {
     description: "cut a node off: its key is worth nothing from then on, and its jobs run on",
     define: (command) => addDirOption(command).argument("<node>", "name of the node"),
     load: async () => (await import("./commands/fleet/revoke.ts")).revoke,
+  },
+  agent: {
+    description: "report the jobs of this machine and send their results to the hub, until it is stopped",
+    define: (command) =>
+      addStateOption(command)
+        .option(
+          "--config <file>",
+          "read the node's configuration from this file (default: /etc/ffrtmp/fleet/node.yaml)",
+        )
+        .option("--with-commands", "report command lines too, with their secrets masked")
+        .addHelpText("after", AGENT_NOTE),
+    load: async () => (await import("./commands/fleetAgent.ts")).runFleetAgent,
+  },
+  resend: {
+    description: "make this ledger a new one for the hub, to which the agent sends all results again",
+    define: (command) =>
+      addStateOption(command).requiredOption("--all", "confirm that all results are sent again"),
+    load: async () => (await import("./commands/fleetResend.ts")).resendResults,
   },
   ps: {
     description:

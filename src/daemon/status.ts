@@ -66,7 +66,10 @@ export function writeDaemonReport(ledger: Ledger, report: DaemonReport): void {
 export type LastReport = DaemonReport & { state: "running" | "stopped" | "died" };
 
 /** Returns `undefined` if no daemon has used this ledger. */
-export function readDaemonReport({ ledger, host }: Context): LastReport | undefined {
+export function readDaemonReport({
+  ledger,
+  host,
+}: Pick<Context, "host"> & { ledger: Pick<Ledger, "note"> }): LastReport | undefined {
   const note = ledger.note(WATCH_REPORT);
   if (note === undefined) return undefined;
   // biome-ignore lint/suspicious/noExplicitAny: other versions wrote it

@@ -450,6 +450,11 @@ export class Ledger extends LedgerStore {
     this.write(sql, { name, value });
   }
 
+  /** Gives the ledger a new id, as if its results were those of a new file. Returns false where it cannot be written now. */
+  renewIdentity(): boolean {
+    return this.writeToFile("UPDATE identity SET ledger_id = lower(hex(randomblob(16)))", {}) === 1;
+  }
+
   /** The unique indexes of the ledger's file do not know the jobs of the inbox. */
   #rejectConflictInInbox({ jobId, process }: OpenJob): void {
     if (this.isClaimedInInbox(jobId)) throw new JobConflict(`the inbox has a job ${jobId}`);

@@ -18,6 +18,9 @@ export interface Totals {
   violations: Record<string, number>;
 }
 
+/** The condition of a job that is starting or running, in all its rows. */
+export const IS_OPEN = "state <> 'ended'";
+
 /**
  * The results of a ledger in the order in which they were recorded, and what a reader of all jobs needs. A number is given
  * once; one whose result was pruned is missing. A result of a plain launch gets its number when an ffrtmp folds its file of
@@ -62,16 +65,15 @@ export class Outbox {
     return endMs === undefined ? undefined : Number(endMs);
   }
 
-  /** Returns the jobs that are open in the file, and those that `others` returns for the same condition. */
-  openJobs(others: (sql: string) => Row[]): OpenJob[] {
-    const sql = "SELECT * FROM jobs WHERE state <> 'ended' ORDER BY +key";
-    const recorded = this.#rows(sql);
-    const keys = new Set(recorded.map(({ key }) => key));
-    const rows = [...recorded, ...others(sql).filter(({ key }) => !keys.has(key))];
-    return rows.flatMap((row) => {
+  /** Returns the jobs that are open in the file, and those of other rows that the file does not have. */
+  openJobs(others: readonly Row[]): OpenJob[] {
+    const recorded = this.#rows(`SELECT * FROM jobs WHERE ${IS_OPEN} ORDER BY +key`);
+    const rows = [...recorded, ...others.filter(({ key }) => !this.#hasJob(String(key)))];
+    const jobs = rows.flatMap((row) => {
       const job = unlessInconsistent(() => rowToJob(row));
       return typeof job === "object" && isOpen(job) ? [job] : [];
     });
+    return jobs.sort((a, b) => (a.key < b.key ? -1 : 1));
   }
 
   /** Counts the jobs with `--sla-eligible` that ended since a time. */
@@ -90,6 +92,16 @@ export class Outbox {
       }
     }
     return totals;
+  }
+
+  #hasJob(key: string): boolean {
+    return this.#value("SELECT 1 FROM jobs WHERE key = $key", { key }) !== undefined;
+  }
+
+  /** The value of a note; `undefined` where it is not set. */
+  note(name: string): string | undefined {
+    const value = this.#value("SELECT value FROM notes WHERE name = $name", { name });
+    return value === undefined ? undefined : String(value);
   }
 
   #read(seq: number, key: string): NumberedResult {

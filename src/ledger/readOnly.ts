@@ -8,7 +8,7 @@ import { rejectStrangers } from "./strangers.ts";
 const MAX_READS = 5;
 
 /** The file was written while it was read without locks, each time. */
-export class LedgerInMotion extends Error {}
+class LedgerInMotion extends Error {}
 
 /**
  * Reads a ledger in one transaction of a connection that cannot write. Creates no file, updates no schema, folds no inbox and

@@ -1,7 +1,7 @@
 /** The names on the hub. Each node writes under its own name alone, which the permissions of the hub enforce. */
 
 /** The stream of the results of all nodes. */
-const RESULTS = "RESULTS";
+export const RESULTS = "RESULTS";
 
 /** The last state of a node. */
 export function nodeSubject(node: string): string {

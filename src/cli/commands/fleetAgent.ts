@@ -1,0 +1,54 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { nkeys } from "@nats-io/transport-node";
+import { FleetAgent } from "../../fleet/agent/agent.ts";
+import { NodeLedger } from "../../fleet/agent/nodeLedger.ts";
+import { readMachine } from "../../fleet/agent/nodeState.ts";
+import { NODE_CONFIG_FILE, type NodeConfig, readNodeConfig } from "../../fleet/nodeConfig.ts";
+import { Refusal } from "../../jobs/errors.ts";
+import { locateState } from "../../ledger/location.ts";
+import { realHost } from "../../linux/host.ts";
+import { readBootId } from "../../linux/proc/identity.ts";
+import { describeErrno } from "../../sys/errno.ts";
+import { firstSignal } from "../../sys/ownSignals.ts";
+import { denySignals } from "../denySignals.ts";
+import type { CommonFlags } from "../options/jobOptions.ts";
+import { neverWaitForStderr, warn } from "../output/messages.ts";
+
+/** The credential of the systemd unit with the seed, which lets its user read no other secret of root. */
+const CREDENTIAL = "nkey";
+
+interface AgentFlags extends CommonFlags {
+  config?: string;
+  withCommands?: boolean;
+}
+
+/** Reports this node to the hub of its fleet, until a signal stops it. */
+export async function runFleetAgent(flags: AgentFlags): Promise<number> {
+  const config = readNodeConfig(flags.config ?? NODE_CONFIG_FILE);
+  const seed = readSeed(config);
+  denySignals();
+  neverWaitForStderr();
+  const host = realHost();
+  const withCommands = flags.withCommands ?? false;
+  const ledger = new NodeLedger(locateState(flags.statePath, process.env).ledger, withCommands, warn);
+  const facts = { host, bootId: readBootId(host), config, machine: readMachine(host), withCommands };
+  const agent = new FleetAgent({ facts, ledger, seed, log: warn });
+  void firstSignal().then(() => agent.stop());
+  await agent.run();
+  return 0;
+}
+
+function readSeed({ nkeyFile }: NodeConfig): Uint8Array {
+  const credential = join(process.env["CREDENTIALS_DIRECTORY"] ?? "", CREDENTIAL);
+  const file = process.env["CREDENTIALS_DIRECTORY"] && existsSync(credential) ? credential : nkeyFile;
+  const hint = "join the fleet again with ffrtmp fleet join";
+  try {
+    const seed = new TextEncoder().encode(readFileSync(file, "utf8").trim());
+    nkeys.fromSeed(seed);
+    return seed;
+  } catch (error) {
+    const reason = error instanceof nkeys.NKeysError ? "it is no seed of an NKey" : describeErrno(error);
+    throw new Refusal(`cannot use the key of this node in ${file}: ${reason}`, hint);
+  }
+}

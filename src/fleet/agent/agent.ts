@@ -1,0 +1,189 @@
+import { watchLedgerFile } from "../../ledger/database.ts";
+import { stampOfLedger } from "../../ledger/readOnly.ts";
+import { ResultSender } from "../chain/sender.ts";
+import { Hub } from "./hub.ts";
+import type { NodeLedger } from "./nodeLedger.ts";
+import type { NodeFacts, SenderState } from "./nodeState.ts";
+import { CHANGE_INTERVAL_MS, StatePublisher } from "./statePublisher.ts";
+
+/** Results of jobs that end within this time share a message. */
+const GATHER_MS = 500;
+/** The pause after a failure, and while a ledger is refused. */
+const RETRY_MS = 5000;
+/** How often the last message on the hub is read again although nothing was lost. */
+const CONFIRM_INTERVAL_MS = 600_000;
+/** The messages that are sent before the state of the node is looked at again. */
+const MAX_STEPS = 25;
+const FIRST_CONNECT_WAIT_MS = 1000;
+const MAX_CONNECT_WAIT_MS = 15_000;
+
+export interface AgentOptions {
+  facts: NodeFacts;
+  ledger: NodeLedger;
+  /** The seed of the node's NKey. */
+  seed: Uint8Array;
+  /** Writes one line for the operator. */
+  log(text: string): void;
+}
+
+/** Reports the node to the hub and sends its results, until it is stopped. It starts, limits and ends no process. */
+export class FleetAgent {
+  readonly #options: AgentOptions;
+  readonly #stopped = Promise.withResolvers<void>();
+  #isStopped = false;
+  #wake = Promise.withResolvers<void>();
+  readonly #state: SenderState = { sent: undefined, isDiverged: false, fault: undefined };
+  #lastFault = "";
+
+  constructor(options: AgentOptions) {
+    this.#options = options;
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#stopped.resolve();
+  }
+
+  /** Connects, and again whenever the client gives a connection up. Returns after `stop`. */
+  async run(): Promise<void> {
+    let waitMs = FIRST_CONNECT_WAIT_MS;
+    while (!this.#isStopped) {
+      const hub = await this.#connect();
+      if (hub === undefined) {
+        // Between the half and the whole, so that a thousand nodes do not come at one moment.
+        await this.#pause((waitMs * (1 + Math.random())) / 2);
+        waitMs = Math.min(2 * waitMs, MAX_CONNECT_WAIT_MS);
+        continue;
+      }
+      waitMs = FIRST_CONNECT_WAIT_MS;
+      const watch = watchLedgerFile(this.#options.ledger.path, () => this.#wake.resolve());
+      try {
+        await this.#serve(hub);
+      } finally {
+        watch?.close();
+        await hub.close();
+      }
+    }
+  }
+
+  async #connect(): Promise<Hub | undefined> {
+    const { facts, seed, log } = this.#options;
+    try {
+      const hub = await Hub.connect(facts.config, seed);
+      log(`connected to the fleet's hub as node ${facts.config.node}`);
+      return hub;
+    } catch (error) {
+      const urls = facts.config.hub.join(", ");
+      this.#reportFault(`cannot connect to the fleet's hub ${urls}: ${messageOf(error)}`);
+      return undefined;
+    }
+  }
+
+  /** Works with a connection until the client gives it up, or the agent is stopped. */
+  async #serve(hub: Hub): Promise<void> {
+    const { ledger, facts } = this.#options;
+    const sender = new ResultSender(hub, ledger.readSource, facts.bootId);
+    const publisher = new StatePublisher(facts, ledger, (text) => hub.publishNode(text));
+    const closed = this.#follow(hub, sender, publisher);
+    let isOpen = true;
+    void closed.finally(() => {
+      isOpen = false;
+      this.#wake.resolve();
+    });
+    let confirmAtMs = performance.now() + CONFIRM_INTERVAL_MS;
+    let sendAtMs = 0;
+    /** The ledger when the hub had all of it; `undefined`: the hub may lack something. */
+    let settled: string | undefined;
+    while (isOpen && !this.#isStopped) {
+      this.#wake = Promise.withResolvers();
+      if (performance.now() >= confirmAtMs) {
+        sender.forget();
+        confirmAtMs = performance.now() + CONFIRM_INTERVAL_MS;
+      }
+      const stamp = stampOfLedger(ledger.path);
+      if (stamp !== settled || sender.sent === undefined) settled = undefined;
+      if (hub.isConnected && settled === undefined && performance.now() >= sendAtMs) {
+        if (await this.#sendResults(sender)) settled = stamp;
+        sendAtMs = performance.now() + (this.#state.fault === undefined ? GATHER_MS : RETRY_MS);
+      }
+      if (hub.isConnected) this.#publishState(sender, publisher);
+      const mustSend = hub.isConnected && settled === undefined;
+      const waitMs = mustSend ? sendAtMs - performance.now() : CHANGE_INTERVAL_MS;
+      await Promise.race([this.#wake.promise, this.#pause(waitMs)]);
+      // Many changes can come at once.
+      await this.#pause(GATHER_MS);
+    }
+  }
+
+  async #follow(hub: Hub, sender: ResultSender, publisher: StatePublisher): Promise<void> {
+    const { log } = this.#options;
+    await hub.follow({
+      loss: () => {
+        sender.forget();
+        log("the connection to the hub is lost: results wait in the ledger");
+      },
+      return: () => {
+        sender.forget();
+        publisher.forget();
+        log("the connection to the hub is back");
+        this.#wake.resolve();
+      },
+      error: (error) => this.#reportFault(`the hub reports: ${messageOf(error)}`),
+    });
+  }
+
+  /** Sends what waits. Returns false where more may wait. */
+  async #sendResults(sender: ResultSender): Promise<boolean> {
+    const state = this.#state;
+    try {
+      for (let steps = 0; steps < MAX_STEPS && !this.#isStopped; steps++) {
+        const step = await sender.step();
+        state.isDiverged = step.kind === "diverged";
+        if (step.kind === "diverged") {
+          state.fault =
+            `the hub has results of this ledger up to number ${step.hubTo} that are not in it (its last number is ` +
+            `${step.lastSeq}): it was cloned, or restored from a backup`;
+          this.#reportFault(
+            `no result is sent: ${state.fault}. To send all as those of a new ledger: ffrtmp fleet resend --all`,
+          );
+          return false;
+        }
+        state.fault = undefined;
+        if (step.kind !== "sent") return step.kind === "idle";
+      }
+    } catch (error) {
+      state.fault = messageOf(error);
+      this.#reportFault(`results are not sent now, and wait in the ledger: ${state.fault}`);
+    }
+    return false;
+  }
+
+  #publishState(sender: ResultSender, publisher: StatePublisher): void {
+    this.#state.sent = sender.sent;
+    const fault = publisher.update(this.#state);
+    if (fault !== undefined)
+      this.#reportFault(`cannot read the ledger ${this.#options.ledger.path}: ${fault}`);
+  }
+
+  /** Waits, and not after `stop`. */
+  async #pause(ms: number): Promise<void> {
+    if (ms <= 0) return;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const elapsed = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, ms);
+    });
+    await Promise.race([elapsed, this.#stopped.promise]);
+    clearTimeout(timer);
+  }
+
+  /** A fault that lasts is found again and again. */
+  #reportFault(text: string): void {
+    if (text === this.#lastFault) return;
+    this.#lastFault = text;
+    this.#options.log(text);
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,158 @@
+import {
+  connect,
+  headers,
+  type Msg,
+  type NatsConnection,
+  type NodeConnectionOptions,
+  nkeyAuthenticator,
+  RequestError,
+} from "@nats-io/transport-node";
+import type { Head } from "../chain/chain.ts";
+import type { ChainHub } from "../chain/sender.ts";
+import { chainHead } from "../messages/results.ts";
+import { inboxPrefix, lastResultRequest, nodeSubject, RESULTS, resultSubject } from "../messages/subjects.ts";
+import type { NodeConfig } from "../nodeConfig.ts";
+
+/** How long an answer is awaited. Links of edges have round trips of seconds at times. */
+const REQUEST_TIMEOUT_MS = 10_000;
+const CONNECT_TIMEOUT_MS = 10_000;
+/** A connection without an answer for three of them is broken: mobile links drop connections without a word. */
+const PING_INTERVAL_MS = 20_000;
+const MAX_PINGS_OUT = 2;
+/** Each wait is between the half and the whole, so that a thousand nodes do not return in one moment. */
+const RECONNECT_WAIT_MS = 2000;
+
+/**
+ * "wrong last sequence", and the same without a number. Source: JSStreamWrongLastSequenceErrF and
+ * JSStreamWrongLastSequenceConstantErr in server/errors.json of nats-server.
+ */
+const WRONG_LAST_SEQUENCE = [10_071, 10_164];
+/** The status of an answer to a direct get where there is no message. */
+const NOT_FOUND = 404;
+
+/** The hub has answered, and did not do what was asked. */
+class HubRefusal extends Error {}
+
+/** The answer to a message for a stream: https://docs.nats.io/reference/reference-protocols/nats_api_reference */
+interface PubAck {
+  seq?: number;
+  error?: { err_code?: number; description?: string };
+}
+
+/** A connection to the hub, which the client restores by itself when it breaks. */
+export class Hub implements ChainHub {
+  readonly #connection: NatsConnection;
+  readonly #node: string;
+  #isConnected = true;
+
+  private constructor(connection: NatsConnection, node: string) {
+    this.#connection = connection;
+    this.#node = node;
+  }
+
+  /** Connects once. Throws what the client throws: the hub is not reachable, not trusted, or does not know the key. */
+  static async connect(config: NodeConfig, seed: Uint8Array): Promise<Hub> {
+    return new Hub(await connect(connectionOptions(config, seed)), config.node);
+  }
+
+  get isConnected(): boolean {
+    return this.#isConnected && !this.#connection.isClosed();
+  }
+
+  /** Calls back at each loss and each return of the connection, and with each error that the server reports. Ends with the connection. */
+  async follow(on: { loss(): void; return(): void; error(error: Error): void }): Promise<void> {
+    for await (const status of this.#connection.status()) {
+      if (status.type === "disconnect") {
+        this.#isConnected = false;
+        on.loss();
+      } else if (status.type === "reconnect") {
+        this.#isConnected = true;
+        on.return();
+      } else if (status.type === "error") on.error(status.error);
+    }
+    this.#isConnected = false;
+  }
+
+  /** Publishes the state of the node. It has no answer: a lost one is replaced by the next. */
+  publishNode(text: string): void {
+    this.#connection.publish(nodeSubject(this.#node), text);
+  }
+
+  async readHead(): Promise<Head | undefined> {
+    const message = await this.#request(lastResultRequest(this.#node));
+    const code = message.headers?.code ?? 0;
+    if (code === NOT_FOUND) return undefined;
+    if (code !== 0)
+      throw new HubRefusal(`the hub cannot read the last results: ${code} ${message.headers?.description}`);
+    return headOf(message);
+  }
+
+  async append(text: string, after: number): Promise<number | "moved"> {
+    const expected = headers();
+    expected.set("Nats-Expected-Stream", RESULTS);
+    expected.set("Nats-Expected-Last-Subject-Sequence", String(after));
+    const { seq, error } = (await this.#request(resultSubject(this.#node), text, expected)).json<PubAck>();
+    if (error !== undefined) {
+      if (WRONG_LAST_SEQUENCE.includes(error.err_code ?? 0)) return "moved";
+      throw new HubRefusal(`the hub does not store results: ${error.description} (${error.err_code})`);
+    }
+    if (seq === undefined) throw new HubRefusal("the hub does not store results: its answer has no number");
+    return seq;
+  }
+
+  async close(): Promise<void> {
+    await this.#connection.close();
+  }
+
+  async #request(subject: string, text = "", headersOf?: ReturnType<typeof headers>): Promise<Msg> {
+    // The client would keep a request until it is connected again.
+    if (!this.isConnected) throw new Error("there is no connection to the hub");
+    try {
+      const more = headersOf === undefined ? {} : { headers: headersOf };
+      return await this.#connection.request(subject, text, { timeout: REQUEST_TIMEOUT_MS, ...more });
+    } catch (error) {
+      if (error instanceof RequestError && error.isNoResponders())
+        throw new HubRefusal(`the hub has no stream ${RESULTS}, or no leader for it`);
+      throw error;
+    }
+  }
+}
+
+function headOf(message: Msg): Head {
+  const streamSeq = Number(message.headers?.get("Nats-Sequence"));
+  const parsed = chainHead.safeParse(jsonOf(message));
+  if (!parsed.success || !Number.isSafeInteger(streamSeq))
+    throw new HubRefusal(
+      "the last message with results of this node is of another program, or of a later ffrtmp",
+    );
+  const { ledger_id: ledgerId, to, to_key: toKey, before } = parsed.data;
+  const marks = before.map((mark) => ({ ledgerId: mark.ledger_id, to: mark.to, toKey: mark.to_key }));
+  return { streamSeq, ledgerId, to, toKey, before: marks };
+}
+
+function jsonOf(message: Msg): unknown {
+  try {
+    return message.json();
+  } catch {
+    return undefined;
+  }
+}
+
+function connectionOptions(config: NodeConfig, seed: Uint8Array): NodeConnectionOptions {
+  const isPlain = config.hub.every((url) => url.startsWith("nats://"));
+  return {
+    name: `ffrtmp fleet agent ${config.node}`,
+    servers: config.hub.map((url) => url.replace(/^\w+:\/\//, "")),
+    authenticator: nkeyAuthenticator(seed),
+    // With these options, the client refuses a server that offers no TLS.
+    ...(isPlain ? {} : { tls: config.caFile === undefined ? {} : { caFile: config.caFile } }),
+    inboxPrefix: inboxPrefix(config.node),
+    timeout: CONNECT_TIMEOUT_MS,
+    pingInterval: PING_INTERVAL_MS,
+    maxPingOut: MAX_PINGS_OUT,
+    maxReconnectAttempts: -1,
+    // A hub that was restored may learn of this node's key later.
+    ignoreAuthErrorAbort: true,
+    reconnectDelayHandler: () => (RECONNECT_WAIT_MS * (1 + Math.random())) / 2,
+  };
+}

@@ -1,0 +1,61 @@
+import { dirname, join } from "node:path";
+import { resultJson } from "../../jobs/json.ts";
+import { shownCommand } from "../../jobs/model/secrets.ts";
+import type { Row } from "../../ledger/database.ts";
+import { InboxView } from "../../ledger/inbox/inboxView.ts";
+import { INBOX } from "../../ledger/location.ts";
+import { IS_OPEN, type NumberedResult, Outbox } from "../../ledger/outbox.ts";
+import { readLedgerFile } from "../../ledger/readOnly.ts";
+import type { ResultSource } from "../chain/sender.ts";
+import type { ResultLine } from "../messages/results.ts";
+
+/** A ledger as the agent sees it, which changes nothing in its directory. */
+export class NodeLedger {
+  readonly path: string;
+  readonly #withCommands: boolean;
+  readonly #inbox: InboxView;
+
+  constructor(path: string, withCommands: boolean, report: (text: string) => void) {
+    this.path = path;
+    this.#withCommands = withCommands;
+    this.#inbox = new InboxView(join(dirname(path), INBOX), report);
+  }
+
+  /** Reads in one transaction. Throws what `readLedgerFile` throws. */
+  read<T>(read: (outbox: Outbox) => T): T {
+    return readLedgerFile(this.path, (db) => read(new Outbox(db)));
+  }
+
+  /** Reads what the chain needs, in one transaction. */
+  readSource = <T>(read: (source: ResultSource) => T): T =>
+    this.read((outbox) =>
+      read({
+        ledgerId: outbox.ledgerId,
+        lastSeq: outbox.lastSeq,
+        keyOf: (seq) => outbox.keyOf(seq),
+        after: (seq, max) => outbox.after(seq, max).map((each) => resultLine(each, this.#withCommands)),
+      }),
+    );
+
+  /**
+   * Reads the open jobs of plain launches in the inbox. Call it before the ledger is read: a job that is moved meanwhile is in
+   * both then, and not missed.
+   */
+  readInbox(): Row[] {
+    const sql = `SELECT * FROM jobs WHERE ${IS_OPEN}`;
+    // Without a ledger, it folds nothing.
+    const refresh = () => this.#inbox.refresh(undefined);
+    return this.#inbox.rowsBeside(sql, {}, { refresh, fromFile: () => [] });
+  }
+}
+
+/** Returns the line of `ffrtmp history --json`, with a number and a key, and without the command unless it is asked for. */
+export function resultLine(numbered: NumberedResult, withCommands: boolean): ResultLine {
+  const { seq, key } = numbered;
+  if ("fault" in numbered) return { seq, key, fault: numbered.fault };
+  const { job, result } = numbered;
+  if (withCommands) return { seq, key, ...resultJson(job, result, shownCommand(job)) };
+  const hidden = { command: [], cwd: null, isMasked: false };
+  const { command: _, command_cut: __, command_masked: ___, ...rest } = resultJson(job, result, hidden);
+  return { seq, key, ...rest };
+}

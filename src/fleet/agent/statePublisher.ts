@@ -1,0 +1,56 @@
+import { stampOfLedger } from "../../ledger/readOnly.ts";
+import type { NodeMessage } from "../messages/node.ts";
+import type { NodeLedger } from "./nodeLedger.ts";
+import { describeNode, type NodeFacts, type SenderState } from "./nodeState.ts";
+
+/** How often the state of the node is looked at, and published if it has changed. */
+export const CHANGE_INTERVAL_MS = 10_000;
+/** How often it is published although it has not changed. */
+const ALIVE_INTERVAL_MS = 60_000;
+
+/** Publishes the state of a node when it has changed, and at intervals as a sign of life. */
+export class StatePublisher {
+  readonly #facts: NodeFacts;
+  readonly #ledger: NodeLedger;
+  readonly #publish: (text: string) => void;
+  /** The content that was published last, without its time. */
+  #published = "";
+  #publishedMs = Number.NEGATIVE_INFINITY;
+  /** From what the state was described last, and when. */
+  #source: { stamp: string; sender: SenderState } | undefined;
+  #describedMs = Number.NEGATIVE_INFINITY;
+
+  constructor(facts: NodeFacts, ledger: NodeLedger, publish: (text: string) => void) {
+    this.#facts = facts;
+    this.#ledger = ledger;
+    this.#publish = publish;
+  }
+
+  /** Publishes at the next update: the hub may have lost the last state. */
+  forget(): void {
+    this.#publishedMs = Number.NEGATIVE_INFINITY;
+  }
+
+  /** Publishes the state if it is time to. Returns why the ledger could not be read; `undefined` where it was not read. */
+  update(sender: SenderState): string | undefined {
+    const nowMs = performance.now();
+    const mustShowLife = nowMs - this.#publishedMs >= ALIVE_INTERVAL_MS;
+    if (!mustShowLife && nowMs - this.#describedMs < CHANGE_INTERVAL_MS) return undefined;
+    const source = { stamp: stampOfLedger(this.#ledger.path), sender: { ...sender } };
+    if (!mustShowLife && Bun.deepEquals(source, this.#source)) return undefined;
+    this.#source = source;
+    this.#describedMs = nowMs;
+    const message = describeNode(this.#facts, this.#ledger, sender);
+    const content = contentOf(message);
+    if (content !== this.#published || mustShowLife) {
+      this.#publish(JSON.stringify(message));
+      this.#published = content;
+      this.#publishedMs = nowMs;
+    }
+    return message.fault ?? undefined;
+  }
+}
+
+function contentOf({ at: _, ...rest }: NodeMessage): string {
+  return JSON.stringify(rest);
+}
