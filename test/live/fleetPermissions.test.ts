@@ -169,5 +169,7 @@ testIf(lacks)("only keys of the fleet connect, only to its own hub, and only wit
   const unencrypted = { ...invite, hub: [`nats://127.0.0.1:${hub.port}`] };
   await expect(connectAsNode(unencrypted)).rejects.toThrow("cannot connect");
   const { certificate: authority } = makeAuthority();
-  await expect(connectAsNode({ ...invite, authority })).rejects.toThrow("another authority made its certificate");
+  await expect(connectAsNode({ ...invite, authority })).rejects.toThrow(
+    "another authority made its certificate",
+  );
 });

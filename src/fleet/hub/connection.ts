@@ -1,3 +1,4 @@
+import { JetStreamError } from "@nats-io/jetstream";
 import {
   AuthorizationError,
   connect,
@@ -6,7 +7,7 @@ import {
   nkeyAuthenticator,
 } from "@nats-io/transport-node";
 import { Refusal } from "../../jobs/errors.ts";
-import { describeCode, errnoOf } from "../../sys/errno.ts";
+import { describeCode } from "../../sys/errno.ts";
 
 /** One user of a hub. */
 export interface Credentials {
@@ -115,6 +116,31 @@ function codeOf(error: unknown): string | undefined {
 }
 
 function describe(code: string | undefined, causes: unknown[]): string {
-  if (code !== undefined && errnoOf({ code }) !== undefined) return describeCode(code);
-  return code ?? (causes.at(-1) as Error).message;
+  if (code === undefined) return (causes.at(-1) as Error).message;
+  return NETWORK_FAULTS[code] ?? describeCode(code);
 }
+
+const NETWORK_FAULTS: Record<string, string> = {
+  ECONNREFUSED: "ECONNREFUSED (no server listens there)",
+  ECONNRESET: "ECONNRESET (the server closed the connection)",
+  EHOSTUNREACH: "EHOSTUNREACH (no route to it)",
+  ENETUNREACH: "ENETUNREACH (no network)",
+  ENOTFOUND: "ENOTFOUND (the name is not in DNS)",
+};
+
+/** Returns a Refusal for a failure of the hub, and any other error as it is. */
+export function explainFailure(error: unknown, action: string): unknown {
+  if (!HUB_ERRORS.some((kind) => error instanceof kind)) return error;
+  const { message } = error as Error;
+  return new Refusal(`cannot ${action}: the hub says: ${message}`, "look into the log of nats-server");
+}
+
+const HUB_ERRORS = [
+  JetStreamError,
+  errors.ClosedConnectionError,
+  errors.ConnectionError,
+  errors.NoRespondersError,
+  errors.PermissionViolationError,
+  errors.RequestError,
+  errors.TimeoutError,
+];

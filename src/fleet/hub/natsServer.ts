@@ -27,7 +27,7 @@ export function findNatsServer(named: string | undefined): NatsServer {
 }
 
 // nats-server: v2.15.1
-export function parseVersion(text: string): string | undefined {
+function parseVersion(text: string): string | undefined {
   return /^nats-server: v(\d+\.\d+\.\d+\S*)/.exec(text)?.[1];
 }
 

@@ -57,7 +57,11 @@ export async function readStream<T>(
   if (pending > 0) {
     for await (const { subject, info, data } of await consumer.consume()) {
       const message = parseMessage(schema, data);
-      messages.push({ node: subject.slice(prefix.length), atMs: info.timestampNanos / 1e6, message });
+      messages.push({
+        node: subject.slice(prefix.length),
+        atMs: Math.round(info.timestampNanos / 1e6),
+        message,
+      });
       if (info.pending === 0) break;
     }
   }

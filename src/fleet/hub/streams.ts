@@ -3,11 +3,14 @@ import {
   JetStreamApiCodes,
   JetStreamApiError,
   type JetStreamManager,
+  jetstreamManager,
   RetentionPolicy,
   StorageType,
   type StreamConfig,
   type StreamUpdateConfig,
 } from "@nats-io/jetstream";
+import type { NatsConnection } from "@nats-io/transport-node";
+import { explainFailure } from "./connection.ts";
 
 /** The largest message that the hub takes: 256 KiB. */
 export const MAX_MESSAGE_BYTES = 256 * 1024;
@@ -60,10 +63,18 @@ const STREAMS: Record<string, { fixed: Fixed; chosen: Chosen; created?: Partial<
   },
 };
 
-/** Creates the streams of a fleet that are missing, and corrects those that exist. Returns the names of both. */
+/** Creates the streams of a fleet that are missing, and corrects those that exist. Returns the names of both. Throws a Refusal. */
 export async function ensureStreams(
-  manager: JetStreamManager,
+  connection: NatsConnection,
 ): Promise<{ created: string[]; changed: string[] }> {
+  try {
+    return await ensureEach(await jetstreamManager(connection));
+  } catch (error) {
+    throw explainFailure(error, "create the streams of the fleet");
+  }
+}
+
+async function ensureEach(manager: JetStreamManager): Promise<{ created: string[]; changed: string[] }> {
   const [created, changed]: [string[], string[]] = [[], []];
   for (const [name, { fixed, chosen, created: atCreation = {} }] of Object.entries(STREAMS)) {
     const found = await findStream(manager, name);

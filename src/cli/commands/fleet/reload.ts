@@ -17,7 +17,7 @@ export async function reloadHub(directory: FleetDirectory, probe: NKey, outcome:
   const users = `${directory.hub}/${HUB_FILES.users}`;
   printErr(
     oneLine(
-      `  try: ffrtmp fleet up; or for a hub elsewhere: copy ${users} there, then systemctl reload nats-server`,
+      `  try: ffrtmp fleet up; or for a hub elsewhere: copy ${users} there, then systemctl reload ffrtmp-hub`,
     ),
   );
   return 1;

@@ -1,5 +1,6 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 import { connectAsAdmin } from "../../../fleet/hub/admin.ts";
+import { explainFailure } from "../../../fleet/hub/connection.ts";
 import { FleetDirectory, locateFleet } from "../../../fleet/hub/fleetDirectory.ts";
 import { listNodes, type NodeJson } from "../../../fleet/hub/nodes.ts";
 import { readStream, type StreamPart } from "../../../fleet/hub/readStream.ts";
@@ -16,6 +17,8 @@ export async function withHub<T>(
   const connection = await connectAsAdmin(directory);
   try {
     return await use(connection, directory);
+  } catch (error) {
+    throw explainFailure(error, "read the fleet");
   } finally {
     await connection.close();
   }

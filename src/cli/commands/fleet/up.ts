@@ -1,5 +1,4 @@
 import { statSync } from "node:fs";
-import { jetstreamManager } from "@nats-io/jetstream";
 import { hubUrl } from "../../../fleet/hub/address.ts";
 import { connectAsAdmin } from "../../../fleet/hub/admin.ts";
 import { HubRefusal } from "../../../fleet/hub/connection.ts";
@@ -76,7 +75,7 @@ async function canConnect(directory: FleetDirectory): Promise<boolean> {
 async function setUpStreams(directory: FleetDirectory): Promise<void> {
   const connection = await connectAsAdmin(directory, LOOPBACK);
   try {
-    await ensureStreams(await jetstreamManager(connection));
+    await ensureStreams(connection);
   } finally {
     await connection.close();
   }
