@@ -102,13 +102,17 @@ live(
   },
 );
 
-live("a directory has one hub at a time", async () => {
-  const { directory } = await FleetHub.start(sandbox());
+live("a directory and a port have one hub at a time", async () => {
+  const { directory, port } = await FleetHub.start(sandbox());
   const second = await sandbox().run(["fleet", "up", "--dir", directory, "--nats-server", NATS_SERVER]);
   expect([second.code, second.stderr]).toEqual([
     2,
     expect.stringContaining("another ffrtmp fleet up runs the hub"),
   ]);
+  const other = sandbox().path("other");
+  await sandbox().run(["fleet", "init", "--dir", other, `127.0.0.1:${port}`]);
+  const third = await sandbox().run(["fleet", "up", "--dir", other, "--nats-server", NATS_SERVER]);
+  expect([third.code, third.stderr]).toEqual([2, expect.stringContaining("address already in use")]);
 });
 
 live("fleet up ends its server, also one that it finds running, and its streams outlive both", async () => {

@@ -66,11 +66,8 @@ export class HubProcess {
     const logged = readFileSync(this.#log).subarray(this.#logStart).toString();
     // [4026] 2026/11/28 00:04:46.012345 [FTL] Error listening on port: 0.0.0.0:4222, "… address already in use"
     const fault = [...logged.matchAll(/\[(?:FTL|ERR)\] (.*)/g)].at(-1)?.[1];
-    const reason = fault ?? said.trim().split("\n").at(-1);
-    return new Refusal(
-      `nats-server ended: ${reason || `see ${this.#log}`}`,
-      `correct it, then look into ${this.#log}`,
-    );
+    const reason = fault ?? said.trim().split("\n").at(-1)?.replace(/^nats-server: /, "");
+    return new Refusal(`nats-server ended: ${reason || "without a reason"}`, `less ${this.#log}`);
   }
 }
 
