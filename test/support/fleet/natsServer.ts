@@ -1,0 +1,178 @@
+import { cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { connect, type NatsConnection, nkeys } from "@nats-io/transport-node";
+import type { NodeMessage } from "../../../src/fleet/messages/node.ts";
+import type { ResultsMessage } from "../../../src/fleet/messages/results.ts";
+import { freePort } from "../ports.ts";
+import { eventually, type Sandbox } from "../sandbox.ts";
+
+/** The first release that the fleet is tested with. */
+const OLDEST = [2, 11] as const;
+const ADMIN = { user: "admin", pass: "admin" };
+
+/** Returns why there is no hub to test with, or `undefined`. */
+export function lacksNatsServer(): string | undefined {
+  return findServer() === undefined
+    ? "needs nats-server 2.11 or later, in the PATH or in ~/.cache/ffrtmp"
+    : undefined;
+}
+
+function findServer(): string | undefined {
+  const places = [
+    join(homedir(), ".cache/ffrtmp/nats-server"),
+    Bun.which("nats-server"),
+    "/usr/sbin/nats-server",
+  ];
+  return places.find((path) => path !== null && existsSync(path) && isNew(path)) ?? undefined;
+}
+
+function isNew(path: string): boolean {
+  const [, major, minor] = /v(\d+)\.(\d+)/.exec(Bun.spawnSync([path, "--version"]).stdout.toString()) ?? [];
+  return Number(major) > OLDEST[0] || (Number(major) === OLDEST[0] && Number(minor) >= OLDEST[1]);
+}
+
+/** A nats-server with the streams of a fleet, whose nodes may do what `fleet init` lets them. */
+export class TestHub {
+  readonly port = freePort();
+  readonly #sandbox: Sandbox;
+  readonly #directory: string;
+  readonly #keys: Map<string, string>;
+  #server: Bun.Subprocess | undefined;
+  #admin: NatsConnection | undefined;
+
+  constructor(sandbox: Sandbox, nodes: readonly string[]) {
+    this.#sandbox = sandbox;
+    this.#directory = sandbox.path("hub");
+    mkdirSync(this.#directory);
+    this.#keys = new Map(nodes.map((node) => [node, this.#createKey(node)]));
+    writeFileSync(this.#path("hub.conf"), this.#config());
+  }
+
+  /** The file with the seed of a node. */
+  seedFile(node: string): string {
+    return this.#path(`${node}.nk`);
+  }
+
+  async start(): Promise<void> {
+    const cmd = [findServer() ?? "", "-c", this.#path("hub.conf"), "-l", this.#path("hub.log")];
+    this.#server = this.#sandbox.spawn(cmd, { stdout: "ignore", stderr: "ignore" });
+    await this.#request("STREAM.CREATE.RESULTS", {
+      name: "RESULTS",
+      subjects: ["ffrtmp.result.*"],
+      discard: "new",
+      allow_direct: true,
+      deny_delete: true,
+    });
+    await this.#request("STREAM.CREATE.NODES", {
+      name: "NODES",
+      subjects: ["ffrtmp.node.*"],
+      max_msgs_per_subject: 1,
+      allow_direct: true,
+    });
+  }
+
+  async kill(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
+    await this.#admin?.close();
+    this.#admin = undefined;
+    this.#server?.kill(signal);
+    await this.#server?.exited;
+  }
+
+  /** Stops the server for a time, without an end of its connections. */
+  async freeze(ms: number): Promise<void> {
+    this.#server?.kill("SIGSTOP");
+    await Bun.sleep(ms);
+    this.#server?.kill("SIGCONT");
+  }
+
+  /** Call it while the server does not run. */
+  backUp(): void {
+    cpSync(this.#path("data"), this.#path("backup"), { recursive: true });
+  }
+
+  /** Call it while the server does not run. `nothing`: the hub is lost as a whole. */
+  restore(what: "backup" | "nothing" = "backup"): void {
+    rmSync(this.#path("data"), { recursive: true });
+    if (what === "backup") cpSync(this.#path("backup"), this.#path("data"), { recursive: true });
+  }
+
+  /** Returns the messages with results, in their order. */
+  async results(node: string): Promise<ResultsMessage[]> {
+    const found: ResultsMessage[] = [];
+    for (let seq = 1; ; ) {
+      const answer = await this.#api("DIRECT.GET.RESULTS", { seq, next_by_subj: `ffrtmp.result.${node}` });
+      if (answer.headers?.code) return found;
+      found.push(answer.json<ResultsMessage>());
+      seq = Number(answer.headers?.get("Nats-Sequence")) + 1;
+    }
+  }
+
+  /** Returns the last state of a node; `undefined` where it has reported none. */
+  async node(node: string): Promise<NodeMessage | undefined> {
+    const answer = await this.#api("DIRECT.GET.NODES", { last_by_subj: `ffrtmp.node.${node}` });
+    return answer.headers?.code ? undefined : answer.json<NodeMessage>();
+  }
+
+  async close(): Promise<void> {
+    await this.#admin?.close();
+  }
+
+  async #request(name: string, body: object): Promise<void> {
+    const answer = (await this.#api(name, body)).json<{ error?: { description: string } }>();
+    if (answer.error && !answer.error.description.includes("already in use"))
+      throw new Error(JSON.stringify(answer));
+  }
+
+  async #api(name: string, body: object) {
+    this.#admin ??= await eventually("the hub accepts connections", () =>
+      connect({
+        servers: `127.0.0.1:${this.port}`,
+        ...ADMIN,
+        maxReconnectAttempts: -1,
+        reconnectTimeWait: 100,
+      }).catch(() => undefined),
+    );
+    const admin = this.#admin;
+    return eventually(`the hub answers ${name}`, () =>
+      admin.request(`$JS.API.${name}`, JSON.stringify(body), { timeout: 5000 }).catch(() => undefined),
+    );
+  }
+
+  #createKey(node: string): string {
+    const key = nkeys.createUser();
+    writeFileSync(this.seedFile(node), key.getSeed(), { mode: 0o600 });
+    return key.getPublicKey();
+  }
+
+  #config(): string {
+    const users = [...this.#keys].map(([node, key]) => {
+      const own = [
+        `ffrtmp.node.${node}`,
+        `ffrtmp.result.${node}`,
+        `$JS.API.DIRECT.GET.RESULTS.ffrtmp.result.${node}`,
+      ];
+      return `{nkey: ${key}, permissions: {publish: {allow: ${JSON.stringify(own)}}, subscribe: {allow: ["_INBOX.${node}.>"]}}}`;
+    });
+    return `listen: "127.0.0.1:${this.port}"
+max_payload: 262144
+jetstream {
+  store_dir: "${this.#path("data")}"
+  sync_interval: always
+}
+accounts {
+  FLEET {
+    jetstream: enabled
+    users: [
+      {user: ${ADMIN.user}, password: ${ADMIN.pass}}
+      ${users.join("\n      ")}
+    ]
+  }
+}
+`;
+  }
+
+  #path(name: string): string {
+    return join(this.#directory, name);
+  }
+}
