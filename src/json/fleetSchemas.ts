@@ -75,12 +75,22 @@ export const fleetJobJson = z
   })
   .meta({ id: "FleetJob", description: "A job that runs on a node of a fleet, as the node reported last." });
 
+/** Without the command, unless the agent sends it. */
+const { command, command_cut, command_masked } = resultSchema.shape;
+
 export const fleetResultJson = resultSchema
   .extend({
+    command: command.optional(),
+    command_cut: command_cut.optional(),
+    command_masked: command_masked.optional(),
     node: nodeName,
     stored: time("when the hub received it, by the clock of the hub"),
     seq: described(z.number().int(), "its number in the ledger of the node"),
     key: described(z.string(), "the job's key, which no other job of the fleet has"),
     ledger_id: described(z.string(), "the ledger that it is from"),
   })
-  .meta({ id: "FleetResult", description: "The end of a job on a node of a fleet." });
+  .meta({
+    id: "FleetResult",
+    description:
+      "The end of a job on a node of a fleet. The keys of the command are absent where the agent does not send it.",
+  });

@@ -2,9 +2,9 @@ import { expect } from "bun:test";
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { readNodeConfig } from "../../src/fleet/nodeConfig.ts";
-import { connectAsNode, FleetHub } from "../support/fleetHub.ts";
-import { someLiveJob, someReport, someResultLine } from "../support/fleetMessages.ts";
-import { lacksNatsServer, NATS_SERVER } from "../support/natsServer.ts";
+import { connectAsNode, FleetHub } from "../support/fleet/fleetHub.ts";
+import { someLiveJob, someReport, someResultLine } from "../support/fleet/messages.ts";
+import { lacksNatsServer, NATS_SERVER } from "../support/fleet/natsProgram.ts";
 import { isRunning, lacksCommand, testIf, until, useSandbox } from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
@@ -217,4 +217,27 @@ live("ps, jobs, results and sla show what the nodes have sent", async () => {
     nodes: [{ node: "edge-1" }, { node: "edge-2" }],
   });
   await Promise.all([first.close(), second.close()]);
+});
+
+live("the agent of a joined node brings results to the hub, also after it was away", async () => {
+  const hub = new FleetHub(sandbox());
+  await hub.must("init", `127.0.0.1:${hub.port}`);
+  const { process } = await hub.up();
+  const config = sandbox().path("etc/node.yaml");
+  const { text } = await hub.invite("edge-1");
+  expect((await sandbox().run(["fleet", "join", "--config", config, text])).code).toBe(0);
+  await sandbox().run(["run", "--job-id", "first", "--sla-eligible", "--", "true"]);
+  sandbox().start(["fleet", "agent", "--config", config], { stdout: "ignore", stderr: "ignore" });
+  const jobsAtHub = async () => {
+    const { code, stdout } = await hub.run("results", "--json");
+    return code === 0 ? JSON.parse(stdout).map(({ job_id: id }: { job_id: string }) => id) : [];
+  };
+  await until("the first result is at the hub", async () => (await jobsAtHub()).includes("first"));
+  expect(await hub.must("ps")).toMatch(/^edge-1 +up .* 0 +0 +100\.00 %/m);
+  process.kill("SIGTERM");
+  await process.exited;
+  await sandbox().run(["run", "--job-id", "second", "--", "false"]);
+  await hub.up();
+  await until("the second result is at the hub", async () => (await jobsAtHub()).includes("second"));
+  expect(await jobsAtHub()).toEqual(["second", "first"]);
 });

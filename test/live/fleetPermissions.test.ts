@@ -4,8 +4,8 @@ import { headers, type NatsConnection, PermissionViolationError } from "@nats-io
 import type { Invite } from "../../src/fleet/hub/invite.ts";
 import { makeAuthority } from "../../src/fleet/keys/authority.ts";
 import { createNKey } from "../../src/fleet/keys/nkey.ts";
-import { connectAsNode, FleetHub } from "../support/fleetHub.ts";
-import { lacksNatsServer } from "../support/natsServer.ts";
+import { connectAsNode, FleetHub } from "../support/fleet/fleetHub.ts";
+import { lacksNatsServer } from "../support/fleet/natsProgram.ts";
 import { Sandbox, testIf } from "../support/sandbox.ts";
 
 /** What the node `edge-1` may and may not do, besides a node `edge-2`. */

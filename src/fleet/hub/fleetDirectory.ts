@@ -89,7 +89,7 @@ export class FleetDirectory {
       writePrivate(join(this.hub, HUB_FILES.config), serverConfig(address));
       // Last, because it is what makes a fleet of the directory.
       this.#writeFleet({ v: 1, hub: address, admin: admin.publicKey, nodes: {} });
-    });
+    }, true);
   }
 
   /** Throws a Refusal where there is no fleet, or none that this release can read. */
@@ -168,8 +168,10 @@ export class FleetDirectory {
     return probe;
   }
 
-  /** Makes a change while no other command makes one. */
-  #change<T>(change: () => T): T {
+  /** Makes a change while no other command makes one. `isNew`: it makes the fleet. */
+  #change<T>(change: () => T, isNew = false): T {
+    // Where there is no fleet, this says so before anything is created.
+    if (!isNew) this.read();
     try {
       mkdirSync(this.path, { mode: 0o700, recursive: true });
       const lock = lockFile(this.#file("lock"));

@@ -8,6 +8,8 @@ import { HUB_FILES } from "./serverConfig.ts";
 
 const LOCK = "up.lock";
 const POLL_MS = 50;
+/** A server that cannot listen ends sooner. */
+const END_MS = 2000;
 
 /** A nats-server that this process started. It ends with `stop`, and outlives this process if that is killed. */
 export class HubProcess {
@@ -53,11 +55,17 @@ export class HubProcess {
     await this.#child.exited;
   }
 
-  /** Calls `isReady` until it returns true. Throws a Refusal with the server's own words when the server ends before. */
+  /**
+   * Calls `isReady` until it returns true. Throws a Refusal with the server's own words when the server ends before, also where
+   * `isReady` has failed by then: it may have found another server, whose port this one could not take.
+   */
   async waitUntil(isReady: () => Promise<boolean>): Promise<void> {
-    while (!(await isReady())) {
-      if (this.#child.exitCode !== null || this.#child.signalCode !== null) throw await this.explainEnd();
-      await Bun.sleep(POLL_MS);
+    for (;;) {
+      const answer = await isReady().catch((error: unknown) => ({ error }));
+      if (answer === true) return;
+      const ended = await Promise.race([this.ended, Bun.sleep(answer === false ? POLL_MS : END_MS)]);
+      if (ended !== undefined) throw await this.explainEnd();
+      if (answer !== false) throw answer.error;
     }
   }
 
@@ -66,7 +74,13 @@ export class HubProcess {
     const logged = readFileSync(this.#log).subarray(this.#logStart).toString();
     // [4026] 2026/11/28 00:04:46.012345 [FTL] Error listening on port: 0.0.0.0:4222, "… address already in use"
     const fault = [...logged.matchAll(/\[(?:FTL|ERR)\] (.*)/g)].at(-1)?.[1];
-    const reason = fault ?? said.trim().split("\n").at(-1)?.replace(/^nats-server: /, "");
+    const reason =
+      fault ??
+      said
+        .trim()
+        .split("\n")
+        .at(-1)
+        ?.replace(/^nats-server: /, "");
     return new Refusal(`nats-server ended: ${reason || "without a reason"}`, `less ${this.#log}`);
   }
 }

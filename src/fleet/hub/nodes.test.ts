@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { someLiveJob, someReport } from "../../../test/support/fleetMessages.ts";
+import { someLiveJob, someReport } from "../../../test/support/fleet/messages.ts";
 import type { NodeMessage } from "../messages/node.ts";
 import { listJobs, listNodes } from "./nodes.ts";
 

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { someResultLine } from "../../../test/support/fleetMessages.ts";
+import { someResultLine } from "../../../test/support/fleet/messages.ts";
 import { listResults } from "./results.ts";
 
 const NOW_MS = Date.parse("2026-11-28T12:00:00.000Z");

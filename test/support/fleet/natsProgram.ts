@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { findNatsServer, isAtLeast } from "../../src/fleet/hub/natsServer.ts";
+import { findNatsServer, isAtLeast } from "../../../src/fleet/hub/natsServer.ts";
 
 /** scripts/setup.sh takes it out of Debian's package, which would also start a server. */
 const CACHED = join(homedir(), ".cache/ffrtmp/nats-server");

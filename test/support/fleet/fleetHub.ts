@@ -1,12 +1,12 @@
 import type { NatsConnection } from "@nats-io/transport-node";
-import { connectAsAdmin } from "../../src/fleet/hub/admin.ts";
-import { connectToHub } from "../../src/fleet/hub/connection.ts";
-import { FleetDirectory } from "../../src/fleet/hub/fleetDirectory.ts";
-import { type Invite, parseInvite } from "../../src/fleet/hub/invite.ts";
-import { inboxPrefix } from "../../src/fleet/messages/subjects.ts";
-import { NATS_SERVER } from "./natsServer.ts";
-import { freePort } from "./ports.ts";
-import type { Ended, Sandbox } from "./sandbox.ts";
+import { connectAsAdmin } from "../../../src/fleet/hub/admin.ts";
+import { connectToHub } from "../../../src/fleet/hub/connection.ts";
+import { FleetDirectory } from "../../../src/fleet/hub/fleetDirectory.ts";
+import { type Invite, parseInvite } from "../../../src/fleet/hub/invite.ts";
+import { inboxPrefix } from "../../../src/fleet/messages/subjects.ts";
+import { freePort } from "../ports.ts";
+import type { Ended, Sandbox } from "../sandbox.ts";
+import { NATS_SERVER } from "./natsProgram.ts";
 
 /** A fleet whose hub runs on the loopback device. It ends with the sandbox. */
 export class FleetHub {

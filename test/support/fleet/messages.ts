@@ -1,8 +1,8 @@
-import type { NodeMessage } from "../../src/fleet/messages/node.ts";
-import { resultJson } from "../../src/jobs/json.ts";
-import type { JobResult } from "../../src/jobs/model/ending.ts";
-import type { RunningJob } from "../../src/jobs/model/job.ts";
-import { someJob, someResult } from "./jobs.ts";
+import type { NodeMessage } from "../../../src/fleet/messages/node.ts";
+import { resultJson } from "../../../src/jobs/json.ts";
+import type { JobResult } from "../../../src/jobs/model/ending.ts";
+import type { RunningJob } from "../../../src/jobs/model/job.ts";
+import { someJob, someResult } from "../jobs.ts";
 
 /** Returns the report of a healthy node. */
 export function someReport(different: Partial<NodeMessage> = {}): NodeMessage {
