@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect } from "bun:test";
 import { DirectMsgHeaders, jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { headers, type NatsConnection, PermissionViolationError } from "@nats-io/transport-node";
 import type { Invite } from "../../src/fleet/hub/invite.ts";
+import { ADMIN_INBOX } from "../../src/fleet/hub/permissions.ts";
 import { makeAuthority } from "../../src/fleet/keys/authority.ts";
 import { createNKey } from "../../src/fleet/keys/nkey.ts";
 import { connectAsNode, FleetHub } from "../support/fleet/fleetHub.ts";
@@ -86,9 +87,12 @@ afterAll(async () => {
   await sandbox?.close();
 });
 
-/** Calls `use` with a connection of the node, and returns the subjects that the server has refused. */
-async function refusedIn(use: (node: NatsConnection) => void | Promise<void>): Promise<string[]> {
-  const node = await connectAsNode(invite);
+/** Calls `use` with a connection of a node, and returns the subjects that the server has refused. */
+async function refusedIn(
+  use: (node: NatsConnection) => void | Promise<void>,
+  as: Invite = invite,
+): Promise<string[]> {
+  const node = await connectAsNode(as);
   const refused: string[] = [];
   const listening = (async () => {
     for await (const status of node.status())
@@ -112,6 +116,15 @@ describe("what a node may do at the hub", () => {
     const operation = verb === "publish" ? verb : "subscription";
     expect(refused).toEqual(permission === "may" ? [] : [`${operation} ${subject}`]);
   });
+});
+
+testIf(lacks)("no name gives a node the inbox of the operator", async () => {
+  const inbox = `${ADMIN_INBOX}.>`;
+  const refused = await refusedIn(
+    (node) => void node.subscribe(inbox, { callback() {} }),
+    await hub.invite("admin"),
+  );
+  expect(refused).toEqual([`subscription ${inbox}`]);
 });
 
 testIf(lacks)(

@@ -11,7 +11,7 @@ const POLL_MS = 50;
 
 /** Connects as the operator. `host`: under another name than nodes use, such as 127.0.0.1. */
 export function connectAsAdmin(directory: FleetDirectory, host?: string): Promise<NatsConnection> {
-  return connectAs(directory, () => directory.adminSeed(), host);
+  return connectAs(directory, () => directory.adminSeed(), { host });
 }
 
 /** What a hub does with a key that was just written. */
@@ -22,7 +22,7 @@ export async function waitForReload(directory: FleetDirectory, probe: NKey): Pro
   const endMs = performance.now() + RELOAD_TIMEOUT_MS;
   while (performance.now() < endMs) {
     try {
-      const connection = await connectAs(directory, () => probe.seed);
+      const connection = await connectAs(directory, () => probe.seed, { tries: 1 });
       await connection.close();
       return "read";
     } catch (error) {
@@ -34,14 +34,19 @@ export async function waitForReload(directory: FleetDirectory, probe: NKey): Pro
   return "not read";
 }
 
-function connectAs(directory: FleetDirectory, seedOf: () => string, host?: string): Promise<NatsConnection> {
+function connectAs(
+  directory: FleetDirectory,
+  seedOf: () => string,
+  { host, tries }: { host?: string | undefined; tries?: number } = {},
+): Promise<NatsConnection> {
   // First, because it says what is missing where there is no fleet.
   const { hub } = directory.read();
-  return connectToHub({
+  const credentials = {
     hub: [hubUrl(host === undefined ? hub : { ...hub, host })],
     authority: directory.authority(),
     seed: seedOf(),
     inboxPrefix: ADMIN_INBOX,
     name: "ffrtmp fleet",
-  });
+  };
+  return connectToHub(credentials, tries);
 }

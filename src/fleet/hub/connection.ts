@@ -22,6 +22,9 @@ export interface Credentials {
 }
 
 const TIMEOUT_MS = 5000;
+/** While nats-server reads its users again, it refuses the keys of some of them for a moment. */
+const TRIES = 3;
+const RETRY_MS = 300;
 
 /** A hub that cannot be used. */
 export class HubRefusal extends Refusal {
@@ -34,7 +37,18 @@ export class HubRefusal extends Refusal {
 }
 
 /** Connects for one command: a lost connection is an error. Throws a HubRefusal. */
-export async function connectToHub(credentials: Credentials): Promise<NatsConnection> {
+export async function connectToHub(credentials: Credentials, tries = TRIES): Promise<NatsConnection> {
+  for (let left = tries - 1; ; left--) {
+    try {
+      return await connectOnce(credentials);
+    } catch (error) {
+      if (left === 0 || !(error instanceof HubRefusal) || error.fault !== "unknown key") throw error;
+      await Bun.sleep(RETRY_MS);
+    }
+  }
+}
+
+async function connectOnce(credentials: Credentials): Promise<NatsConnection> {
   const { hub, authority, seed, inboxPrefix, name } = credentials;
   const isEncrypted = hub.every((url) => url.startsWith("tls:"));
   try {

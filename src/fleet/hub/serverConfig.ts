@@ -49,7 +49,7 @@ export function usersConfig({ admin, probe, nodes }: Users): string {
     userLine(probe, { publish: [], subscribe: [] }),
     ...[...nodes].map(([node, key]) => userLine(key, nodePermissions(node))),
   ];
-  // In an account of their own: at a reload, the server ends the connections of all users that are in none.
+  // In an account of their own, apart from whatever else the server does.
   return `# Written by ffrtmp fleet: change it with ffrtmp fleet invite and ffrtmp fleet revoke.
 accounts {
   FLEET {
