@@ -123,11 +123,11 @@ function addPeriodOptions(command: Command): Command {
   return addDirOption(command)
     .option(
       "--since <time>",
-      "count jobs that ended then or later: a local time, or how long ago, such as 2h (default: 24h)",
+      "only jobs that ended then or later: a local time, or how long ago, such as 2h (default: 24h)",
     )
-    .option("--until <time>", "count only jobs that ended earlier")
-    .option("--node <node>", "count only jobs of this node")
-    .option("--tenant <name>", "count only jobs of this tenant");
+    .option("--until <time>", "only jobs that ended earlier")
+    .option("--node <node>", "only jobs of this node")
+    .option("--tenant <name>", "only jobs of this tenant");
 }
 
 function addDirOption(command: Command): Command {
