@@ -31,8 +31,7 @@ test("a node whose ledger was refused is shown as refused, with the reason", () 
     state: "diverged" as const,
     why: "the hub has result 9, and the ledger ends at 7",
   };
-  const problem =
-    "its results are refused, because its ledger was cloned or restored: the hub has result 9, and the ledger ends at 7";
+  const problem = "its results are refused: the hub has result 9, and the ledger ends at 7";
   expect(stateOf(0, someReport({ outbox }))).toEqual(["refused", problem]);
   // It still was when it fell silent.
   expect(stateOf(3 * MINUTE_MS, someReport({ outbox }))).toEqual(["silent", problem]);

@@ -82,7 +82,7 @@ function stateOf(message: NodeMessage | undefined, ageMs: number, isKnown: boole
 /** Returns what is wrong, the worst first. */
 function problemOf({ outbox, fault, watch }: NodeMessage): string | null {
   if (outbox.state === "diverged")
-    return `its results are refused, because its ledger was cloned or restored${outbox.why === null ? "" : `: ${outbox.why}`}`;
+    return `its results are refused: ${outbox.why ?? "its ledger was cloned or restored"}`;
   if (fault !== null) return `its agent cannot read the ledger: ${fault}`;
   if (outbox.state === "failing")
     return `its results are not accepted${outbox.why === null ? "" : `: ${outbox.why}`}`;

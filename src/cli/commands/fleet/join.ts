@@ -7,7 +7,8 @@ import { type Invite, parseInvite } from "../../../fleet/hub/invite.ts";
 import { inboxPrefix } from "../../../fleet/messages/subjects.ts";
 import { NODE_CONFIG_FILE, type NodeConfigFile } from "../../../fleet/nodeConfig.ts";
 import { Refusal } from "../../../jobs/errors.ts";
-import { GROUPS_FILE, IdNames } from "../../../linux/proc/idNames.ts";
+import { ROOT_STATE } from "../../../ledger/location.ts";
+import { GROUPS_FILE, IdNames, readNames } from "../../../linux/proc/idNames.ts";
 import { describeErrno } from "../../../sys/errno.ts";
 import { oneLine } from "../../../sys/visibleText.ts";
 import { printErr, printOut, warn } from "../../output/messages.ts";
@@ -21,6 +22,8 @@ interface JoinFlags {
 
 /** The group of the agent, which reads the key. Without it, root alone does. */
 const AGENT_GROUP = "ffrtmp-fleet";
+/** The group that may read the ledger, to which the agent's service belongs. */
+const LEDGER_GROUP = "ffrtmp";
 const [KEY_FILE, AUTHORITY_FILE] = ["node.nk", "ca.pem"] as const;
 
 /** Makes this machine a node. `text`: an invite, or `-` to read it from stdin, which keeps it out of lists of processes. */
@@ -36,9 +39,16 @@ export async function join(text: string, flags: JoinFlags): Promise<number> {
   write(file, invite, flags.label ?? {});
   printOut(oneLine(`this machine is node ${invite.node} of the fleet at ${invite.hub.join(", ")}`));
   printErr(oneLine(`  written: ${file}, with ${KEY_FILE} and ${AUTHORITY_FILE} beside it`));
-  printErr("  next: systemctl enable --now ffrtmp-fleet-agent");
+  printNextSteps();
   if (flags.offline) warn("the connection was not checked");
   return 0;
+}
+
+function printNextSteps(): void {
+  const hasReaders = readNames(GROUPS_FILE)?.has(LEDGER_GROUP) ?? false;
+  const share = `groupadd --system ${LEDGER_GROUP} && chgrp -R ${LEDGER_GROUP} ${ROOT_STATE} && chmod 2750 ${ROOT_STATE}`;
+  if (!hasReaders) printErr(`  next, so that the agent may read the ledger: ${share}`);
+  printErr(`  ${hasReaders ? "next" : "then"}: systemctl enable --now ffrtmp-fleet-agent`);
 }
 
 /** Connects once, as the agent will. Throws a Refusal, and then nothing has been written. */

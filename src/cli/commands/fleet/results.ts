@@ -89,10 +89,9 @@ export async function readResults(
 }
 
 export function warnUnreadable(count: number): void {
-  if (count > 0)
-    warn(
-      `${count} results are left out, which have a form that this release does not know: upgrade ffrtmp here`,
-    );
+  if (count === 0) return;
+  const are = count === 1 ? "1 result is" : `${count} results are`;
+  warn(`${are} left out: damaged at the node, or of a form that this release of ffrtmp does not know`);
 }
 
 function columns(style: TimeStyle, nowMs: number): Column<FleetResult>[] {
