@@ -199,6 +199,9 @@ live("ps, jobs, results and sla show what the nodes have sent", async () => {
   ]);
   expect((await hub.run("jobs", "--node", "edge-9")).stderr).toContain("its nodes are: edge-1, edge-3");
 
+  for (const command of ["jobs", "results"])
+    expect((await hub.run(command, "--node", "*")).stderr).toContain("the fleet has no node *");
+
   const results = await hub.run("results");
   expect(results.stdout.split("\n")).toHaveLength(5);
   expect(results.stdout).toMatch(/^edge-2 +succeeded .* job-3 +0 .* compliant/m);

@@ -33,6 +33,10 @@ export interface StreamPart<T> {
   readonly hubNowMs: number;
 }
 
+const BATCH = 1000;
+/** The longest wait for a batch to become full. */
+const WAIT_MS = 5000;
+
 /**
  * Reads a stream up to its end, by a consumer that exists for this read alone and that starts again by itself when the
  * connection loses a message. Throws a Refusal where the hub has no such stream.
@@ -53,17 +57,27 @@ export async function readStream<T>(
       : { deliver_policy: DeliverPolicy.StartTime, opt_start_time: new Date(sinceMs).toISOString() }),
   });
   const messages: Stored<T>[] = [];
-  const { num_pending: pending } = await consumer.info();
-  if (pending > 0) {
-    for await (const { subject, info, data } of await consumer.consume()) {
+  let { num_pending: pending } = await consumer.info();
+  while (pending > 0) {
+    const before = messages.length;
+    for await (const { subject, info, data } of await consumer.fetch({
+      max_messages: BATCH,
+      expires: WAIT_MS,
+    })) {
       const message = parseMessage(schema, data);
       messages.push({
         node: subject.slice(prefix.length),
         atMs: Math.round(info.timestampNanos / 1e6),
         message,
       });
-      if (info.pending === 0) break;
+      pending = info.pending;
+      if (pending === 0) break;
     }
+    if (messages.length > before) continue;
+    // A report that was awaited may have been replaced meanwhile.
+    pending = (await consumer.info()).num_pending;
+    if (pending > 0)
+      throw new Refusal(`the hub did not send all of its stream ${stream}`, "run the command again");
   }
   await consumer.delete();
   return { messages, hubNowMs };

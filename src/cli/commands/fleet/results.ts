@@ -20,7 +20,7 @@ import {
   tableTimes,
 } from "../../output/times.ts";
 import type { FleetFlags } from "./init.ts";
-import { unknownNode, withHub } from "./session.ts";
+import { checkNodeName, unknownNode, withHub } from "./session.ts";
 
 export interface PeriodFlags extends FleetFlags {
   since?: string;
@@ -76,6 +76,7 @@ export async function readResults(
   if (sinceMs >= untilMs) throw new Refusal(`--until ${flags.until} is not later than --since`);
   return withHub(flags, async (connection, directory) => {
     const names = Object.keys(directory.read().nodes);
+    checkNodeName(flags.node, names);
     const options = { node: flags.node, sinceMs: sinceMs - CLOCK_MARGIN_MS };
     const part = await readStream(connection, "RESULTS", storedResults, options);
     if (flags.node !== undefined && part.messages.length === 0 && !names.includes(flags.node))

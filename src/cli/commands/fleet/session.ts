@@ -5,6 +5,7 @@ import { FleetDirectory, locateFleet } from "../../../fleet/hub/fleetDirectory.t
 import { listNodes, type NodeJson } from "../../../fleet/hub/nodes.ts";
 import { readStream, type StreamPart } from "../../../fleet/hub/readStream.ts";
 import { type NodeMessage, nodeMessage } from "../../../fleet/messages/node.ts";
+import { isNodeName } from "../../../fleet/nodeConfig.ts";
 import { Refusal } from "../../../jobs/errors.ts";
 import type { FleetFlags } from "./init.ts";
 
@@ -33,6 +34,7 @@ export interface ReportedNodes {
 export function readNodes(flags: FleetFlags, only?: string): Promise<ReportedNodes> {
   return withHub(flags, async (connection, directory) => {
     const names = Object.keys(directory.read().nodes);
+    checkNodeName(only, names);
     const reports = await readStream(connection, "NODES", nodeMessage, { node: only, onlyLast: true });
     const nodes = listNodes(new Set(names), reports).filter(
       ({ node }) => only === undefined || node === only,
@@ -40,6 +42,11 @@ export function readNodes(flags: FleetFlags, only?: string): Promise<ReportedNod
     if (only !== undefined && nodes.length === 0) throw unknownNode(only, names);
     return { nodes, reports };
   });
+}
+
+/** Throws a Refusal for what no node can be called, such as a wildcard of subjects. */
+export function checkNodeName(node: string | undefined, names: readonly string[]): void {
+  if (node !== undefined && !isNodeName(node)) throw unknownNode(node, names);
 }
 
 export function unknownNode(node: string, names: readonly string[]): Refusal {

@@ -24,24 +24,24 @@ export async function up(flags: FleetFlags & { natsServer?: string }): Promise<n
     warn(`nats-server ${server.version} can show nodes and results; handing out jobs will need 2.11`);
   const users = `${directory.hub}/${HUB_FILES.users}`;
   const known = versionOf(users);
-  const process = new HubProcess(server, directory.hub);
-  const stopped = firstSignal(() => process.reload());
-  const reload = reloadOnChange(users, known, process);
+  const hubProcess = new HubProcess(server, directory.hub);
+  const stopped = firstSignal(() => hubProcess.reload());
+  const reload = reloadOnChange(users, known, hubProcess);
   const watch = watchPath(directory.hub, reload, (name) => name === HUB_FILES.users);
   try {
-    await process.waitUntil(() => canConnect(directory));
+    await hubProcess.waitUntil(() => canConnect(directory));
     // The file can have changed between the server's look at it and the watch.
     reload();
     await setUpStreams(directory);
-    printOut(`hub: ${hubUrl(hub)}, nats-server ${server.version}, PID ${process.pid}, until Ctrl-C`);
+    printOut(`hub: ${hubUrl(hub)}, nats-server ${server.version}, PID ${hubProcess.pid}, until Ctrl-C`);
     printErr(`  its log: ${directory.hub}/${HUB_FILES.log}`);
-    const signal = await Promise.race([stopped, process.ended.then(() => undefined)]);
-    if (signal === undefined) throw await process.explainEnd();
+    const signal = await Promise.race([stopped, hubProcess.ended.then(() => undefined)]);
+    if (signal === undefined) throw await hubProcess.explainEnd();
     printErr(`ffrtmp: ${signal}: stopping the hub; nodes keep their results until it is back`);
     return signal === "SIGINT" ? 0 : 128 + (signalNumber(signal) ?? 0);
   } finally {
     watch?.close();
-    await process.stop();
+    await hubProcess.stop();
   }
 }
 
