@@ -161,6 +161,20 @@ export const MAN_TEXTS: Record<string, ManText> = {
     ],
     examples: [["Tell how many more streams like one fit:", "ffrtmp capacity --like transcode-001"]],
   },
+  "ffrtmp fleet agent": {
+    description: [
+      "Reports the machine, its running jobs and the results of those that ended to the hub of a fleet, a nats-server. Each result is stored there once, whatever is lost on the way; while the hub is not reachable, results wait in the ledger. Command lines are not sent, unless --with-commands asks for it.",
+      "The agent reads the ledger with a connection that cannot write, and connects outwards. It starts, limits and ends no process, and may run as any user who may read the ledger. SIGTERM ends it, with exit code 0. The package has it as ffrtmp-fleet-agent.service, which is not enabled.",
+      "A ledger that was restored from a backup, or is that of a cloned machine, is refused if the hub has other results under its numbers: see ffrtmp-fleet-resend(1).",
+    ],
+    examples: [["Report this machine, in the foreground:", "ffrtmp fleet agent"]],
+  },
+  "ffrtmp fleet resend": {
+    description: [
+      "Gives the ledger a new id. For the hub it is another ledger from then on, of which it has nothing, so that the agent sends all results that are in it. Those that the hub had before stay there too; the key of a job tells which are the same.",
+    ],
+    examples: [["Continue with a ledger that was restored from a backup:", "ffrtmp fleet resend --all"]],
+  },
   "ffrtmp detach": {
     description: [
       "Cgroup membership, nice and every other changed value is restored. The processes continue. watch leaves them alone from then on; ffrtmp attach --policy --pid PID undoes that.",

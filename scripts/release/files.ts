@@ -34,6 +34,10 @@ export interface Layout {
 /** Content by path: a Buffer is the content itself, a string names a file to copy. */
 export type Tree = Map<string, Buffer | string>;
 
+/** The service of the agent, which an operator enables on the nodes of a fleet. */
+export const FLEET_UNIT = "ffrtmp-fleet-agent.service";
+
+/** Returns the units that the package enables. */
 export function listUnits(): string[] {
   return [...new Bun.Glob("*").scanSync("packaging/systemd")].sort();
 }
@@ -50,6 +54,8 @@ export function commonFiles(release: Release, layout: Layout, executable: string
     // Of no effect until the operator copies it: see docs/operating.md.
     [join(layout.shared, "exec-filter.conf"), "packaging/systemd-drop-ins/exec-filter.conf"],
     [join(layout.shared, "metering.conf"), "packaging/systemd-drop-ins/metering.conf"],
+    // Not among the units that the package enables: see docs/fleet-results.md.
+    [join(layout.units, FLEET_UNIT), join("packaging/fleet", FLEET_UNIT)],
     [join(layout.documents, "policy.md"), "docs/policy.md"],
     [join(layout.documents, "operating.md"), "docs/operating.md"],
     [join(layout.bash, "ffrtmp"), Buffer.from(bashCompletion(program))],

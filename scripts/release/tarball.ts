@@ -1,6 +1,6 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { commonFiles, type Layout, listUnits, readText, writeTree } from "./files.ts";
+import { commonFiles, FLEET_UNIT, type Layout, listUnits, readText, writeTree } from "./files.ts";
 import type { Platform } from "./platform.ts";
 import { run } from "./run.ts";
 import type { Release } from "./version.ts";
@@ -31,11 +31,9 @@ export function buildTarball(
   rmSync(stage, { recursive: true, force: true });
 
   const tree = commonFiles(release, LAYOUT, executable);
-  for (const unit of listUnits()) {
-    const text = readText(join("packaging/systemd", unit)).replaceAll(
-      "/usr/bin/ffrtmp",
-      "/usr/local/bin/ffrtmp",
-    );
+  const units = listUnits().map((unit) => [unit, join("packaging/systemd", unit)] as const);
+  for (const [unit, file] of [...units, [FLEET_UNIT, join("packaging/fleet", FLEET_UNIT)] as const]) {
+    const text = readText(file).replaceAll("/usr/bin/ffrtmp", "/usr/local/bin/ffrtmp");
     tree.set(join(LAYOUT.units, unit), Buffer.from(text));
   }
   for (const dropIn of ["exec-filter.conf", "metering.conf"]) {

@@ -94,14 +94,14 @@ export class Outbox {
     return totals;
   }
 
-  #hasJob(key: string): boolean {
-    return this.#value("SELECT 1 FROM jobs WHERE key = $key", { key }) !== undefined;
-  }
-
   /** The value of a note; `undefined` where it is not set. */
   note(name: string): string | undefined {
     const value = this.#value("SELECT value FROM notes WHERE name = $name", { name });
     return value === undefined ? undefined : String(value);
+  }
+
+  #hasJob(key: string): boolean {
+    return this.#value("SELECT 1 FROM jobs WHERE key = $key", { key }) !== undefined;
   }
 
   #read(seq: number, key: string): NumberedResult {

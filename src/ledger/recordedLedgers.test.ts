@@ -15,7 +15,9 @@ import { realHost } from "../linux/host.ts";
 import type { Directory010, Touched010 } from "./journalOf010.ts";
 import { Ledger } from "./ledger.ts";
 import { locateState } from "./location.ts";
+import { Outbox } from "./outbox.ts";
 import { compact, prune } from "./prune.ts";
+import { readLedgerFile } from "./readOnly.ts";
 
 const { freshDirectory } = useLedgers();
 
@@ -45,6 +47,14 @@ describe.each([...RECORDED_LEDGERS])("the recorded ledger %s", (name) => {
     expect(ledger.jobsToCleanUp()).toEqual(before);
     const left = new Set(before.map(({ key }) => key));
     expect(ledger.history(1000).filter(({ job }) => !left.has(job.key))).toEqual([]);
+  });
+
+  it("has numbers for its results, in the order of their ends", () => {
+    const { ledger } = openRecorded(name);
+    const ended = ledger.history(1000).map(({ result }) => result.endMs);
+    const numbered = readLedgerFile(ledger.path, (db) => new Outbox(db).after(0, 1000));
+    expect(numbered.map(({ seq }) => seq)).toEqual(ended.map((_, index) => index + 1));
+    expect(numbered.flatMap((each) => ("result" in each ? each.result.endMs : []))).toEqual(ended.reverse());
   });
 
   it("has the open jobs that `ps` listed", () => {

@@ -14,6 +14,9 @@ import { eventually, FFRTMP, testIf, until, useSandbox } from "../support/sandbo
 const sandbox = useSandbox();
 const testWithHub = testIf(lacksNatsServer());
 const DEADLINE_MS = 120_000;
+const LATE_REQUEST_MS = 6000;
+/** In which a server stores a message. */
+const SETTLE_MS = 300;
 
 let open: { close(): unknown }[] = [];
 afterEach(async () => {
@@ -180,6 +183,25 @@ describe("ffrtmp fleet agent", () => {
     }
   });
 
+  testWithHub("stores no result twice whose request arrives after it was sent again", async () => {
+    const { hub, nodes } = await startHub("edge-1");
+    const [node] = nodes as [TestNode];
+    node.record(1);
+    node.start();
+    await expectAllOnHub(hub, node);
+    // Longer than the agent takes to connect again.
+    node.link.delayRequests(LATE_REQUEST_MS);
+    node.record(3);
+    await until("the agent has sent them", () => node.link.hasHeld("Nats-Expected-Last-Subject-Sequence"));
+    node.link.cut();
+    node.link.mend();
+    node.record(1);
+    await expectAllOnHub(hub, node);
+    await until("the late request has arrived", () => node.link.held === 0);
+    await Bun.sleep(SETTLE_MS);
+    await expectAllOnHub(hub, node);
+  });
+
   testWithHub("sends again what a hub has lost that was restored, or begins anew", async () => {
     const { hub, nodes } = await startHub("edge-1");
     const [node] = nodes as [TestNode];
@@ -198,6 +220,9 @@ describe("ffrtmp fleet agent", () => {
       // Without a new result.
       await expectAllOnHub(hub, node);
     }
+    await hub.kill();
+    await until("the agent notices", () => node.log.split("is lost").length === 5);
+    expect(await node.end("SIGTERM")).toBe(0);
   });
 
   testWithHub(
@@ -253,5 +278,6 @@ describe("ffrtmp fleet agent", () => {
     node.start();
     await until("the agent says why", () => node.log.includes("server does not support 'tls'"));
     expect(await hub.node("edge-1")).toBeUndefined();
+    expect(await node.end("SIGTERM")).toBe(0);
   });
 });

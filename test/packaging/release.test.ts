@@ -148,6 +148,7 @@ releaseTest("the tarball can be extracted over /usr/local", () => {
     "share/ffrtmp/exec-filter.conf",
     "share/ffrtmp/metering.conf",
     "share/doc/ffrtmp/copyright",
+    "lib/systemd/system/ffrtmp-fleet-agent.service",
   ])
     expect(paths).toContain(path);
   for (const path of paths.filter((each) => each.startsWith("lib/systemd/")))

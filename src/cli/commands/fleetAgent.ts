@@ -1,5 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { readFileSync } from "node:fs";
 import { nkeys } from "@nats-io/transport-node";
 import { FleetAgent } from "../../fleet/agent/agent.ts";
 import { NodeLedger } from "../../fleet/agent/nodeLedger.ts";
@@ -14,9 +13,6 @@ import { firstSignal } from "../../sys/ownSignals.ts";
 import { denySignals } from "../denySignals.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
 import { neverWaitForStderr, warn } from "../output/messages.ts";
-
-/** The credential of the systemd unit with the seed, which lets its user read no other secret of root. */
-const CREDENTIAL = "nkey";
 
 interface AgentFlags extends CommonFlags {
   config?: string;
@@ -39,9 +35,7 @@ export async function runFleetAgent(flags: AgentFlags): Promise<number> {
   return 0;
 }
 
-function readSeed({ nkeyFile }: NodeConfig): Uint8Array {
-  const credential = join(process.env["CREDENTIALS_DIRECTORY"] ?? "", CREDENTIAL);
-  const file = process.env["CREDENTIALS_DIRECTORY"] && existsSync(credential) ? credential : nkeyFile;
+function readSeed({ nkeyFile: file }: NodeConfig): Uint8Array {
   const hint = "join the fleet again with ffrtmp fleet join";
   try {
     const seed = new TextEncoder().encode(readFileSync(file, "utf8").trim());

@@ -33,6 +33,8 @@ export class FleetAgent {
   #isStopped = false;
   #wake = Promise.withResolvers<void>();
   readonly #state: SenderState = { sent: undefined, isDiverged: false, fault: undefined };
+  /** When results may be sent again. */
+  #sendAtMs = 0;
   #lastFault = "";
 
   constructor(options: AgentOptions) {
@@ -91,7 +93,7 @@ export class FleetAgent {
       this.#wake.resolve();
     });
     let confirmAtMs = performance.now() + CONFIRM_INTERVAL_MS;
-    let sendAtMs = 0;
+    this.#sendAtMs = 0;
     /** The ledger when the hub had all of it; `undefined`: the hub may lack something. */
     let settled: string | undefined;
     while (isOpen && !this.#isStopped) {
@@ -102,13 +104,13 @@ export class FleetAgent {
       }
       const stamp = stampOfLedger(ledger.path);
       if (stamp !== settled || sender.sent === undefined) settled = undefined;
-      if (hub.isConnected && settled === undefined && performance.now() >= sendAtMs) {
+      if (hub.isConnected && settled === undefined && performance.now() >= this.#sendAtMs) {
         if (await this.#sendResults(sender)) settled = stamp;
-        sendAtMs = performance.now() + (this.#state.fault === undefined ? GATHER_MS : RETRY_MS);
+        this.#sendAtMs = performance.now() + (this.#state.fault === undefined ? GATHER_MS : RETRY_MS);
       }
       if (hub.isConnected) this.#publishState(sender, publisher);
       const mustSend = hub.isConnected && settled === undefined;
-      const waitMs = mustSend ? sendAtMs - performance.now() : CHANGE_INTERVAL_MS;
+      const waitMs = mustSend ? this.#sendAtMs - performance.now() : CHANGE_INTERVAL_MS;
       await Promise.race([this.#wake.promise, this.#pause(waitMs)]);
       // Many changes can come at once.
       await this.#pause(GATHER_MS);
@@ -125,6 +127,7 @@ export class FleetAgent {
       return: () => {
         sender.forget();
         publisher.forget();
+        this.#sendAtMs = 0;
         log("the connection to the hub is back");
         this.#wake.resolve();
       },
@@ -153,7 +156,7 @@ export class FleetAgent {
       }
     } catch (error) {
       state.fault = messageOf(error);
-      this.#reportFault(`results are not sent now, and wait in the ledger: ${state.fault}`);
+      this.#reportFault(`results wait in the ledger: ${state.fault}`);
     }
     return false;
   }
@@ -161,8 +164,7 @@ export class FleetAgent {
   #publishState(sender: ResultSender, publisher: StatePublisher): void {
     this.#state.sent = sender.sent;
     const fault = publisher.update(this.#state);
-    if (fault !== undefined)
-      this.#reportFault(`cannot read the ledger ${this.#options.ledger.path}: ${fault}`);
+    if (fault !== undefined) this.#reportFault(fault);
   }
 
   /** Waits, and not after `stop`. */

@@ -30,9 +30,6 @@ const WRONG_LAST_SEQUENCE = [10_071, 10_164];
 /** The status of an answer to a direct get where there is no message. */
 const NOT_FOUND = 404;
 
-/** The hub has answered, and did not do what was asked. */
-class HubRefusal extends Error {}
-
 /** The answer to a message for a stream: https://docs.nats.io/reference/reference-protocols/nats_api_reference */
 interface PubAck {
   seq?: number;
@@ -44,6 +41,8 @@ export class Hub implements ChainHub {
   readonly #connection: NatsConnection;
   readonly #node: string;
   #isConnected = true;
+  /** Rejects when the connection is lost. */
+  #loss = newLoss();
 
   private constructor(connection: NatsConnection, node: string) {
     this.#connection = connection;
@@ -64,6 +63,8 @@ export class Hub implements ChainHub {
     for await (const status of this.#connection.status()) {
       if (status.type === "disconnect") {
         this.#isConnected = false;
+        this.#loss.reject(new Error("the connection was lost before the hub answered"));
+        this.#loss = newLoss();
         on.loss();
       } else if (status.type === "reconnect") {
         this.#isConnected = true;
@@ -83,7 +84,7 @@ export class Hub implements ChainHub {
     const code = message.headers?.code ?? 0;
     if (code === NOT_FOUND) return undefined;
     if (code !== 0)
-      throw new HubRefusal(`the hub cannot read the last results: ${code} ${message.headers?.description}`);
+      throw new Error(`the hub cannot read the last results: ${code} ${message.headers?.description}`);
     return headOf(message);
   }
 
@@ -94,9 +95,9 @@ export class Hub implements ChainHub {
     const { seq, error } = (await this.#request(resultSubject(this.#node), text, expected)).json<PubAck>();
     if (error !== undefined) {
       if (WRONG_LAST_SEQUENCE.includes(error.err_code ?? 0)) return "moved";
-      throw new HubRefusal(`the hub does not store results: ${error.description} (${error.err_code})`);
+      throw new Error(`the hub does not store results: ${error.description} (${error.err_code})`);
     }
-    if (seq === undefined) throw new HubRefusal("the hub does not store results: its answer has no number");
+    if (seq === undefined) throw new Error("the hub does not store results: its answer has no number");
     return seq;
   }
 
@@ -109,22 +110,29 @@ export class Hub implements ChainHub {
     if (!this.isConnected) throw new Error("there is no connection to the hub");
     try {
       const more = headersOf === undefined ? {} : { headers: headersOf };
-      return await this.#connection.request(subject, text, { timeout: REQUEST_TIMEOUT_MS, ...more });
+      const options = { timeout: REQUEST_TIMEOUT_MS, ...more };
+      // The client would wait for an answer that no connection can bring.
+      return await Promise.race([this.#connection.request(subject, text, options), this.#loss.promise]);
     } catch (error) {
       if (error instanceof RequestError && error.isNoResponders())
-        throw new HubRefusal(`the hub has no stream ${RESULTS}, or no leader for it`);
+        throw new Error(`the hub has no stream ${RESULTS}, or no leader for it`);
       throw error;
     }
   }
+}
+
+function newLoss(): PromiseWithResolvers<never> {
+  const loss = Promise.withResolvers<never>();
+  // Most losses are while no answer is awaited.
+  loss.promise.catch(() => {});
+  return loss;
 }
 
 function headOf(message: Msg): Head {
   const streamSeq = Number(message.headers?.get("Nats-Sequence"));
   const parsed = chainHead.safeParse(jsonOf(message));
   if (!parsed.success || !Number.isSafeInteger(streamSeq))
-    throw new HubRefusal(
-      "the last message with results of this node is of another program, or of a later ffrtmp",
-    );
+    throw new Error("the last message with results of this node is of another program, or of a later ffrtmp");
   const { ledger_id: ledgerId, to, to_key: toKey, before } = parsed.data;
   const marks = before.map((mark) => ({ ledgerId: mark.ledger_id, to: mark.to, toKey: mark.to_key }));
   return { streamSeq, ledgerId, to, toKey, before: marks };

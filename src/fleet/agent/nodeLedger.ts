@@ -1,7 +1,7 @@
 import { dirname, join } from "node:path";
 import { resultJson } from "../../jobs/json.ts";
 import { shownCommand } from "../../jobs/model/secrets.ts";
-import type { Row } from "../../ledger/database.ts";
+import { describeReadTrouble, isDamage, isMediumTrouble, type Row } from "../../ledger/database.ts";
 import { InboxView } from "../../ledger/inbox/inboxView.ts";
 import { INBOX } from "../../ledger/location.ts";
 import { IS_OPEN, type NumberedResult, Outbox } from "../../ledger/outbox.ts";
@@ -21,9 +21,15 @@ export class NodeLedger {
     this.#inbox = new InboxView(join(dirname(path), INBOX), report);
   }
 
-  /** Reads in one transaction. Throws what `readLedgerFile` throws. */
+  /** Reads in one transaction. Throws what `readLedgerFile` throws, with the reason and the remedy for the operator. */
   read<T>(read: (outbox: Outbox) => T): T {
-    return readLedgerFile(this.path, (db) => read(new Outbox(db)));
+    try {
+      return readLedgerFile(this.path, (db) => read(new Outbox(db)));
+    } catch (error) {
+      if (!isMediumTrouble(error) && !isDamage(error)) throw error;
+      const { reason, remedy } = describeReadTrouble(this.path, error);
+      throw new Error(`cannot read the ledger ${this.path}: ${reason}. ${remedy}`, { cause: error });
+    }
   }
 
   /** Reads what the chain needs, in one transaction. */
