@@ -86,6 +86,45 @@ need_slurm() {
   rm -rf "$work"
 }
 
+# Puts nats-server 2.11 or later into ~/.cache/ffrtmp. Debian 12 and 13 have older ones, so it comes from unstable, by a
+# configuration of apt that is not the system's: no later installation takes a package from there.
+need_nats_server() {
+  local directory=$HOME/.cache/ffrtmp work mirror program
+  for program in "$directory/nats-server" nats-server /usr/sbin/nats-server; do
+    if has_nats_version "$program"; then return 0; fi
+  done
+  if ! command -v apt-get >/dev/null; then
+    echo "missing: nats-server 2.11 or later (tests that need it are skipped)"
+    return 0
+  fi
+  echo "fetching nats-server"
+  work=$(mktemp -d)
+  chmod 755 "$work"
+  mkdir -p "$directory" "$work/etc/apt.conf.d" "$work/etc/preferences.d" "$work/state/lists/partial" "$work/cache/archives/partial"
+  # The machine's own mirror: the one of the first archive with the component main.
+  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Component: main' 2>/dev/null |
+    grep -v -e security -e ubuntu | head -n 1)
+  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${mirror:-http://deb.debian.org/debian/} unstable main" \
+    >"$work/etc/sources.list"
+  local apt=(apt-get -qq -o "Dir::Etc=$work/etc" -o "Dir::State=$work/state" -o "Dir::Cache=$work/cache")
+  # dpkg's database stays the system's, which the download does not change.
+  if (cd "$work" && "${apt[@]}" update && "${apt[@]}" download nats-server && dpkg-deb -x nats-server_*.deb .) >"$work/log" 2>&1 &&
+    has_nats_version "$work/usr/sbin/nats-server"; then
+    mv "$work/usr/sbin/nats-server" "$directory/nats-server"
+  else
+    echo "apt-get cannot download nats-server 2.11 or later from Debian unstable: tests that need it are skipped"
+    sed 's/^/  /' "$work/log" | tail -n 3
+  fi
+  rm -rf "$work"
+}
+
+# has_nats_version PROGRAM: reports whether it is nats-server 2.11 or later
+has_nats_version() {
+  local version
+  version=$("$1" --version 2>/dev/null | sed -n 's/^nats-server: v//p')
+  [ -n "$version" ] && [ "$(printf '%s\n' 2.11 "$version" | sort -V | head -n 1)" = 2.11 ]
+}
+
 # need_files PROGRAM PACKAGE=FILE...: takes files out of packages
 need_files() {
   local directory=$HOME/.cache/ffrtmp program=$1 entry work

@@ -29,6 +29,7 @@ need_promtool
 need_nginx
 need_cron
 need_slurm
+need_nats_server
 build
 
 passed=0 failed=0 skipped=0 failures=""

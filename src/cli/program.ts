@@ -5,6 +5,8 @@ import type { LogLevel } from "../daemon/logLevel.ts";
 import type { EventChoice } from "../linux/events/bestEvents.ts";
 import { MAX_AGE, MAX_SIZE, parseMaxAge, parseMaxSize } from "../policy/retentionValues.ts";
 import { parseScanInterval, SCAN_INTERVAL } from "../policy/scanInterval.ts";
+import type { CommandDefinition, Handler } from "./commandDefinition.ts";
+import { FLEET_COMMANDS } from "./fleetCommands.ts";
 import {
   addJobArgument,
   addJobOptions,
@@ -29,18 +31,6 @@ import type { JobOrder } from "./output/jobTable.ts";
 import { printErr, printOut } from "./output/messages.ts";
 import type { Order } from "./top/state.ts";
 
-// biome-ignore lint/suspicious/noExplicitAny: commander hands over arguments and options by position
-type Handler = (...args: any[]) => Promise<number> | number;
-
-type CommandDefinition = { description: string; isHidden?: boolean } & (
-  | {
-      define(command: Command): Command;
-      /** Loads the command's code, and no other command's: the start of `run` delays its workload. */
-      load(): Promise<Handler>;
-    }
-  | { subcommands: Record<string, CommandDefinition> }
-);
-
 const RUN_NOTE = `
 Ctrl-C, SIGTERM and SIGHUP end the wait, never CMD, which keeps running under
 its limits. To wait again: ffrtmp attach --job JOB. CMD has a process group of
@@ -61,10 +51,6 @@ const CAPACITY_NOTE = `
 Jobs with the intent batch or best-effort do not count: they can wait. The
 answer is advice, and the exit code is 0 whatever it is. It needs samples of
 ffrtmp watch.`;
-
-const AGENT_NOTE = `
-Only reads: the ledger, with a connection that cannot write. Connects outwards,
-and listens nowhere. Its end, and that of the hub, change nothing for a job.`;
 
 const COMMANDS: Record<string, CommandDefinition> = {
   run: {
@@ -438,27 +424,8 @@ const COMMANDS: Record<string, CommandDefinition> = {
     },
   },
   fleet: {
-    description: "report this machine to a hub, with the results of its jobs",
-    subcommands: {
-      agent: {
-        description: "report the jobs of this machine and send their results to the hub, until it is stopped",
-        define: (command) =>
-          addStateOption(command)
-            .option(
-              "--config <file>",
-              "read the node's configuration from this file (default: /etc/ffrtmp/fleet/node.yaml)",
-            )
-            .option("--with-commands", "report command lines too, with their secrets masked")
-            .addHelpText("after", AGENT_NOTE),
-        load: async () => (await import("./commands/fleetAgent.ts")).runFleetAgent,
-      },
-      resend: {
-        description: "make this ledger a new one for the hub, to which the agent sends all results again",
-        define: (command) =>
-          addStateOption(command).requiredOption("--all", "confirm that all results are sent again"),
-        load: async () => (await import("./commands/fleetResend.ts")).resendResults,
-      },
-    },
+    description: "see and set up many machines, by a hub that runs nats-server",
+    subcommands: FLEET_COMMANDS,
   },
   "run-hooks": {
     description: "run the commands of on_end, for ffrtmp watch",

@@ -15,9 +15,9 @@ export const NODE_CONFIG_FILE = "/etc/ffrtmp/fleet/node.yaml";
  * https://docs.nats.io/nats-concepts/subjects#characters-allowed-and-recommended-for-subject-names
  */
 const TOKEN = /^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/;
-const token = z
-  .string()
-  .regex(TOKEN, "expected 1 to 63 letters, digits, - or _, beginning with a letter or digit");
+/** Says what a name of a node is, after a colon. */
+export const NODE_NAME = "expected 1 to 63 letters, digits, - or _, beginning with a letter or digit";
+const token = z.string().regex(TOKEN, NODE_NAME);
 
 const word = z.string().refine(isWord, `expected ${WORD}`);
 
@@ -88,6 +88,10 @@ function parseFile(file: string, text: string): NodeConfig {
     const faults = error.issues.map(({ path, message }) => `${path.join(".") || "the file"}: ${message}`);
     throw new Refusal(`${file} is no fleet configuration: ${faults.join("; ")}`, HINT);
   }
+}
+
+export function isNodeName(text: string): boolean {
+  return TOKEN.test(text);
 }
 
 const HINT = "write it again with ffrtmp fleet join";

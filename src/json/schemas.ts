@@ -13,6 +13,7 @@ import {
   time,
 } from "../jobs/jsonSchemas.ts";
 import { LIMIT_NAMES } from "../limits/table.ts";
+import { fleetJobJson, fleetResultJson, nodeJson } from "./fleetSchemas.ts";
 import { hindranceSchema } from "./hindranceSchema.ts";
 import { machineUse } from "./machineSchema.ts";
 
@@ -406,6 +407,18 @@ export const slaRates = z
     not_eligible: described(z.number(), "jobs that ended in the period and are not eligible"),
   })
   .meta({ id: "SlaRates", description: "How often the platform did its part in a period." });
+
+const fleetSla = slaRates
+  .extend({
+    nodes: described(
+      z.array(rate.extend({ node: z.string() })),
+      "the jobs of each node, the lowest rate first",
+    ),
+  })
+  .meta({
+    id: "FleetSlaRates",
+    description: "How often the platforms of a fleet did their part in a period.",
+  });
 export const problem = z
   .strictObject({
     severity: described(
@@ -773,6 +786,10 @@ export const JSON_DOCUMENTS: readonly JsonDocument[] = [
   { command: "health", option: "--on", form: "document", schema: z.array(remote) },
   { command: "health", form: "document", schema: health },
   { command: "watch", form: "lines", schema: logged },
+  { command: "fleet ps", form: "document", schema: z.array(nodeJson) },
+  { command: "fleet jobs", form: "document", schema: z.array(fleetJobJson) },
+  { command: "fleet results", form: "document", schema: z.array(fleetResultJson) },
+  { command: "fleet sla", form: "document", schema: fleetSla },
   { command: "doctor", form: "document", schema: z.array(check) },
 ];
 

@@ -65,7 +65,8 @@ export interface HistoryFilter {
   readonly before?: Pick<JobResult, "key" | "endMs"> | undefined;
 }
 
-interface Verdict {
+/** The verdict about the platform's part in a job that has ended. */
+export interface Verdict {
   readonly tenant: string | null;
   readonly isEligible: boolean;
   readonly isCompliant: boolean;

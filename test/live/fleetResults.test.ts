@@ -6,7 +6,8 @@ import type { NodeConfigFile } from "../../src/fleet/nodeConfig.ts";
 import { Ledger } from "../../src/ledger/ledger.ts";
 import { locateState } from "../../src/ledger/location.ts";
 import { CutProxy } from "../support/fleet/cutProxy.ts";
-import { lacksNatsServer, TestHub } from "../support/fleet/natsServer.ts";
+import { lacksNatsServer } from "../support/fleet/natsProgram.ts";
+import { TestHub } from "../support/fleet/natsServer.ts";
 import { someJob, someProcess, someResult } from "../support/jobs.ts";
 import { eventually, FFRTMP, testIf, until, useSandbox } from "../support/sandbox.ts";
 

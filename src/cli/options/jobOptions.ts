@@ -153,7 +153,7 @@ function parseTenant(text: string): string {
 }
 
 /** Adds `name=value` to the labels that were given before. The last one of a name counts. */
-function parseLabel(text: string, earlier: Record<string, string> = {}): Record<string, string> {
+export function parseLabel(text: string, earlier: Record<string, string> = {}): Record<string, string> {
   const at = text.indexOf("=");
   if (at < 0)
     throw new InvalidArgumentError("It has no =. Expected: a name, = and a value, such as channel=7.");

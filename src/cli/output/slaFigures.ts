@@ -11,8 +11,11 @@ const [ALL, WITHOUT_TENANT] = ["(all)", "(no tenant)"];
 
 type Row = [name: string, rate: SlaRate];
 
-/** Returns the table of `history --sla`, or a sentence where no eligible job ended. */
-export function slaTable(rates: SlaRates, style: "local" | "utc"): string {
+/**
+ * Returns the table of `history --sla`, or a sentence where no eligible job ended. `group`: what the rates have as tenants,
+ * where it is something else.
+ */
+export function slaTable(rates: SlaRates, style: "local" | "utc", group = "TENANT"): string {
   const { sinceMs, untilMs, overall, tenants, notEligible } = rates;
   const [since, until] = [sinceMs, untilMs].map((ms) => formatTimeOfDay(ms, style));
   const others =
@@ -23,11 +26,11 @@ export function slaTable(rates: SlaRates, style: "local" | "utc"): string {
   const named = [...tenants].map(([tenant, rate]): Row => [tenant ?? WITHOUT_TENANT, rate]);
   const hasTenants = [...tenants.keys()].some((tenant) => tenant !== null);
   const rows: Row[] = [[ALL, overall], ...(hasTenants ? named : [])];
-  return `SLA from ${since} to ${until}\n\n${renderTable(COLUMNS, rows)}${others && `\n${others}`}`;
+  return `SLA from ${since} to ${until}\n\n${renderTable([{ ...NAME, heading: group }, ...COLUMNS], rows)}${others && `\n${others}`}`;
 }
 
+const NAME: Column<Row> = { heading: "TENANT", text: ([name]) => name };
 const COLUMNS: Column<Row>[] = [
-  { heading: "TENANT", text: ([name]) => name },
   { heading: "JOBS", right: true, text: ([, { eligible }]) => String(eligible) },
   { heading: "COMPLIANT", right: true, text: ([, { compliant }]) => String(compliant) },
   { heading: "VIOLATIONS", right: true, text: ([, { violations }]) => String(violations) },

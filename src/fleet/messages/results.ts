@@ -18,7 +18,7 @@ export const chainHead = mark.extend({
   before: z.array(mark).default([]),
 });
 
-const resultsMessage = chainHead.extend({
+export const resultsMessage = chainHead.extend({
   boot_id: z.string(),
   from: z.number().int().positive(),
   results: z.array(resultLine),

@@ -1,4 +1,4 @@
-import type { HistoryFilter, Ledger } from "../../ledger/ledger.ts";
+import type { HistoryFilter, Ledger, Verdict } from "../../ledger/ledger.ts";
 
 /** The jobs with `--sla-eligible` that ended in a period. */
 export interface SlaRate {
@@ -26,10 +26,15 @@ export function slaRates(
   untilMs: number,
   which: Pick<HistoryFilter, "jobId" | "tenant"> = {},
 ): SlaRates {
+  return countVerdicts(ledger.verdicts({ ...which, sinceMs, untilMs }), sinceMs, untilMs);
+}
+
+/** Counts verdicts about jobs that ended in a period. */
+export function countVerdicts(verdicts: Iterable<Verdict>, sinceMs: number, untilMs: number): SlaRates {
   const all = new Count();
   const byTenant = new Map<string | null, Count>();
   let notEligible = 0;
-  for (const { tenant, isEligible, isCompliant, reason } of ledger.verdicts({ ...which, sinceMs, untilMs })) {
+  for (const { tenant, isEligible, isCompliant, reason } of verdicts) {
     if (!isEligible) {
       notEligible++;
       continue;

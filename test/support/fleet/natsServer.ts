@@ -1,36 +1,13 @@
-import { cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { homedir } from "node:os";
+import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { connect, type NatsConnection, nkeys } from "@nats-io/transport-node";
 import type { NodeMessage } from "../../../src/fleet/messages/node.ts";
 import type { ResultsMessage } from "../../../src/fleet/messages/results.ts";
 import { freePort } from "../ports.ts";
 import { eventually, type Sandbox } from "../sandbox.ts";
+import { NATS_SERVER } from "./natsProgram.ts";
 
-/** The first release that the fleet is tested with. */
-const OLDEST = [2, 11] as const;
 const ADMIN = { user: "admin", pass: "admin" };
-
-/** Returns why there is no hub to test with, or `undefined`. */
-export function lacksNatsServer(): string | undefined {
-  return findServer() === undefined
-    ? "needs nats-server 2.11 or later, in the PATH or in ~/.cache/ffrtmp"
-    : undefined;
-}
-
-function findServer(): string | undefined {
-  const places = [
-    join(homedir(), ".cache/ffrtmp/nats-server"),
-    Bun.which("nats-server"),
-    "/usr/sbin/nats-server",
-  ];
-  return places.find((path) => path !== null && existsSync(path) && isNew(path)) ?? undefined;
-}
-
-function isNew(path: string): boolean {
-  const [, major, minor] = /v(\d+)\.(\d+)/.exec(Bun.spawnSync([path, "--version"]).stdout.toString()) ?? [];
-  return Number(major) > OLDEST[0] || (Number(major) === OLDEST[0] && Number(minor) >= OLDEST[1]);
-}
 
 /** A nats-server with the streams of a fleet, whose nodes may do what `fleet init` lets them. */
 export class TestHub {
@@ -55,7 +32,7 @@ export class TestHub {
   }
 
   async start(): Promise<void> {
-    const cmd = [findServer() ?? "", "-c", this.#path("hub.conf"), "-l", this.#path("hub.log")];
+    const cmd = [NATS_SERVER, "-c", this.#path("hub.conf"), "-l", this.#path("hub.log")];
     this.#server = this.#sandbox.spawn(cmd, { stdout: "ignore", stderr: "ignore" });
     await this.#request("STREAM.CREATE.RESULTS", {
       name: "RESULTS",

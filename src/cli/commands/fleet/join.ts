@@ -1,0 +1,94 @@
+import { existsSync, mkdirSync } from "node:fs";
+import { dirname, join as joinPath } from "node:path";
+import { stringify } from "yaml";
+import { connectToHub, HubRefusal } from "../../../fleet/hub/connection.ts";
+import { writePrivate } from "../../../fleet/hub/fleetDirectory.ts";
+import { type Invite, parseInvite } from "../../../fleet/hub/invite.ts";
+import { inboxPrefix } from "../../../fleet/messages/subjects.ts";
+import { NODE_CONFIG_FILE, type NodeConfigFile } from "../../../fleet/nodeConfig.ts";
+import { Refusal } from "../../../jobs/errors.ts";
+import { ROOT_STATE } from "../../../ledger/location.ts";
+import { GROUPS_FILE, IdNames, readNames } from "../../../linux/proc/idNames.ts";
+import { describeErrno } from "../../../sys/errno.ts";
+import { oneLine } from "../../../sys/visibleText.ts";
+import { printErr, printOut, warn } from "../../output/messages.ts";
+
+interface JoinFlags {
+  config?: string;
+  label?: Record<string, string>;
+  offline?: boolean;
+  replace?: boolean;
+}
+
+/** The group of the agent, which reads the key. Without it, root alone does. */
+const AGENT_GROUP = "ffrtmp-fleet";
+/** The group that may read the ledger, to which the agent's service belongs. */
+const LEDGER_GROUP = "ffrtmp";
+const [KEY_FILE, AUTHORITY_FILE] = ["node.nk", "ca.pem"] as const;
+
+/** Makes this machine a node. `text`: an invite, or `-` to read it from stdin, which keeps it out of lists of processes. */
+export async function join(text: string, flags: JoinFlags): Promise<number> {
+  const invite = parseInvite(text === "-" ? await Bun.stdin.text() : text);
+  const file = flags.config ?? NODE_CONFIG_FILE;
+  if (existsSync(file) && !flags.replace)
+    throw new Refusal(
+      `this machine is a node already: ${file} exists`,
+      "to make it another node, add --replace",
+    );
+  if (!flags.offline) await check(invite);
+  write(file, invite, flags.label ?? {});
+  printOut(oneLine(`this machine is node ${invite.node} of the fleet at ${invite.hub.join(", ")}`));
+  printErr(oneLine(`  written: ${file}, with ${KEY_FILE} and ${AUTHORITY_FILE} beside it`));
+  printNextSteps();
+  if (flags.offline) warn("the connection was not checked");
+  return 0;
+}
+
+function printNextSteps(): void {
+  const hasReaders = readNames(GROUPS_FILE)?.has(LEDGER_GROUP) ?? false;
+  const share = `groupadd --system ${LEDGER_GROUP} && chgrp -R ${LEDGER_GROUP} ${ROOT_STATE} && chmod 2750 ${ROOT_STATE}`;
+  if (!hasReaders) printErr(`  next, so that the agent may read the ledger: ${share}`);
+  printErr(`  ${hasReaders ? "next" : "then"}: systemctl enable --now ffrtmp-fleet-agent`);
+}
+
+/** Connects once, as the agent will. Throws a Refusal, and then nothing has been written. */
+async function check({ node, hub, seed, authority }: Invite): Promise<void> {
+  try {
+    const connection = await connectToHub({
+      hub,
+      seed,
+      authority,
+      inboxPrefix: inboxPrefix(node),
+      name: node,
+    });
+    await connection.close();
+  } catch (error) {
+    if (!(error instanceof HubRefusal)) throw error;
+    const hint = {
+      unreachable: "; to join without this check, add --offline",
+      untrusted: "",
+      "unknown key": "",
+    };
+    throw new Refusal(`cannot join: ${error.message}`, `${error.hint}${hint[error.fault]}`);
+  }
+}
+
+/** Writes the configuration last, because it is what makes the machine a node. */
+function write(file: string, { node, hub, seed, authority }: Invite, labels: Record<string, string>): void {
+  const directory = dirname(file);
+  const names = { nkey_file: KEY_FILE, ca_file: AUTHORITY_FILE };
+  const config: NodeConfigFile = { v: 1, node, hub: [...hub], ...names, labels };
+  const gid = new IdNames(GROUPS_FILE).idOf(AGENT_GROUP, Date.now());
+  const reader = gid === undefined ? {} : { gid };
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o755 });
+    writePrivate(joinPath(directory, KEY_FILE), `${seed}\n`, reader);
+    writePrivate(joinPath(directory, AUTHORITY_FILE), authority, reader);
+    writePrivate(file, stringify(config), reader);
+  } catch (error) {
+    throw new Refusal(
+      `cannot write ${directory}: ${describeErrno(error)}`,
+      "run it as root: sudo ffrtmp fleet join -",
+    );
+  }
+}

@@ -1,0 +1,82 @@
+import { statSync } from "node:fs";
+import { hubUrl } from "../../../fleet/hub/address.ts";
+import { connectAsAdmin } from "../../../fleet/hub/admin.ts";
+import { HubRefusal } from "../../../fleet/hub/connection.ts";
+import { FleetDirectory, locateFleet } from "../../../fleet/hub/fleetDirectory.ts";
+import { HubProcess } from "../../../fleet/hub/hubProcess.ts";
+import { findNatsServer, isAtLeast } from "../../../fleet/hub/natsServer.ts";
+import { HUB_FILES } from "../../../fleet/hub/serverConfig.ts";
+import { ensureStreams } from "../../../fleet/hub/streams.ts";
+import { watchPath } from "../../../linux/fileWatch.ts";
+import { firstSignal } from "../../../sys/ownSignals.ts";
+import { signalNumber } from "../../../sys/waitStatus.ts";
+import { printErr, printOut, warn } from "../../output/messages.ts";
+import type { FleetFlags } from "./init.ts";
+
+const LOOPBACK = "127.0.0.1";
+
+/** Runs nats-server in the foreground until a signal, with the streams of a fleet. */
+export async function up(flags: FleetFlags & { natsServer?: string }): Promise<number> {
+  const directory = new FleetDirectory(locateFleet(flags.dir));
+  const { hub } = directory.read();
+  const server = findNatsServer(flags.natsServer);
+  if (!isAtLeast(server.version, [2, 11]))
+    warn(`nats-server ${server.version} can show nodes and results; handing out jobs will need 2.11`);
+  const users = `${directory.hub}/${HUB_FILES.users}`;
+  const known = versionOf(users);
+  const hubProcess = new HubProcess(server, directory.hub);
+  const stopped = firstSignal(() => hubProcess.reload());
+  const reload = reloadOnChange(users, known, hubProcess);
+  const watch = watchPath(directory.hub, reload, (name) => name === HUB_FILES.users);
+  try {
+    await hubProcess.waitUntil(() => canConnect(directory));
+    // The file can have changed between the server's look at it and the watch.
+    reload();
+    await setUpStreams(directory);
+    printOut(`hub: ${hubUrl(hub)}, nats-server ${server.version}, PID ${hubProcess.pid}, until Ctrl-C`);
+    printErr(`  its log: ${directory.hub}/${HUB_FILES.log}`);
+    const signal = await Promise.race([stopped, hubProcess.ended.then(() => undefined)]);
+    if (signal === undefined) throw await hubProcess.explainEnd();
+    printErr(`ffrtmp: ${signal}: stopping the hub; nodes keep their results until it is back`);
+    return signal === "SIGINT" ? 0 : 128 + (signalNumber(signal) ?? 0);
+  } finally {
+    watch?.close();
+    await hubProcess.stop();
+  }
+}
+
+/** Returns a function that makes the server read its users again if they have changed since the last call. */
+function reloadOnChange(users: string, before: string, server: HubProcess): () => void {
+  let known = before;
+  return () => {
+    const now = versionOf(users);
+    if (now !== known) server.reload();
+    known = now;
+  };
+}
+
+/** Each version is a new file, whose number may be that of an earlier one. */
+function versionOf(file: string): string {
+  const { ino, mtimeMs } = statSync(file);
+  return `${ino} ${mtimeMs}`;
+}
+
+async function canConnect(directory: FleetDirectory): Promise<boolean> {
+  try {
+    const connection = await connectAsAdmin(directory, LOOPBACK);
+    await connection.close();
+    return true;
+  } catch (error) {
+    if (error instanceof HubRefusal && error.fault === "unreachable") return false;
+    throw error;
+  }
+}
+
+async function setUpStreams(directory: FleetDirectory): Promise<void> {
+  const connection = await connectAsAdmin(directory, LOOPBACK);
+  try {
+    await ensureStreams(connection);
+  } finally {
+    await connection.close();
+  }
+}

@@ -1,0 +1,138 @@
+import { type Command, Option } from "commander";
+import type { CommandDefinition } from "./commandDefinition.ts";
+import { addStateOption, addTimeOptions, parseLabel } from "./options/jobOptions.ts";
+import { wholeNumber } from "./options/optionValue.ts";
+
+const JOIN_NOTE = `
+The invite contains the key of the node, so another user must not see it. With
+- it is read from stdin, and is in no list of processes and no shell history:
+  ffrtmp fleet invite edge-1 | ssh root@edge-1 ffrtmp fleet join -`;
+
+const AGENT_NOTE = `
+Only reads: the ledger, with a connection that cannot write. Connects outwards,
+and listens nowhere. Its end, and that of the hub, change nothing for a job.`;
+
+/** Commands for many machines. Those that read the hub need the operator's keys; `join` is for the machine that becomes a node. */
+export const FLEET_COMMANDS: Record<string, CommandDefinition> = {
+  init: {
+    description: "make the keys, the certificates and the server configuration of a new fleet",
+    define: (command) =>
+      addDirOption(command).argument("<hub>", "address by which nodes reach the hub: HOST or HOST:PORT"),
+    load: async () => (await import("./commands/fleet/init.ts")).init,
+  },
+  up: {
+    description: "run the hub on this machine, in the foreground",
+    define: (command) =>
+      addDirOption(command).option("--nats-server <file>", "run this nats-server (default: the one in PATH)"),
+    load: async () => (await import("./commands/fleet/up.ts")).up,
+  },
+  setup: {
+    description: "create the streams of a hub that runs as a service, or bring them up to date",
+    define: addDirOption,
+    load: async () => (await import("./commands/fleet/setup.ts")).setUp,
+  },
+  invite: {
+    description: "add a node, and print the invite with which a machine joins as this node",
+    define: (command) =>
+      addDirOption(command)
+        .argument("<node>", "name of the node: letters, digits, - and _")
+        .option("--renew", "give a node a new key; its old one is worth nothing from then on"),
+    load: async () => (await import("./commands/fleet/invite.ts")).invite,
+  },
+  join: {
+    description: "make this machine a node, with an invite",
+    define: (command) =>
+      command
+        .argument("<invite>", "line that ffrtmp fleet invite printed, or - to read it from stdin")
+        .option("--label <name=value>", "give the node a label; repeatable", parseLabel)
+        .option("--offline", "do not check the connection to the hub")
+        .option("--replace", "replace the node that this machine is")
+        .option("--config <file>", "write this file (default: /etc/ffrtmp/fleet/node.yaml)")
+        .addHelpText("after", JOIN_NOTE),
+    load: async () => (await import("./commands/fleet/join.ts")).join,
+  },
+  revoke: {
+    description: "cut a node off: its key is worth nothing from then on, and its jobs run on",
+    define: (command) => addDirOption(command).argument("<node>", "name of the node"),
+    load: async () => (await import("./commands/fleet/revoke.ts")).revoke,
+  },
+  agent: {
+    description: "report the jobs of this machine and send their results to the hub, until it is stopped",
+    define: (command) =>
+      addStateOption(command)
+        .option(
+          "--config <file>",
+          "read the node's configuration from this file (default: /etc/ffrtmp/fleet/node.yaml)",
+        )
+        .option("--with-commands", "report command lines too, with their secrets masked")
+        .addHelpText("after", AGENT_NOTE),
+    load: async () => (await import("./commands/fleetAgent.ts")).runFleetAgent,
+  },
+  resend: {
+    description: "make this ledger a new one for the hub, to which the agent sends all results again",
+    define: (command) =>
+      addStateOption(command).requiredOption("--all", "confirm that all results are sent again"),
+    load: async () => (await import("./commands/fleetResend.ts")).resendResults,
+  },
+  ps: {
+    description:
+      "list the nodes: whether each is up or silent, its jobs, results that wait, and what is wrong",
+    define: (command) =>
+      addTimeOptions(addDirOption(command))
+        .option("--no-trunc", "on a terminal, show all columns and whole problems")
+        .option("--json", "print JSON"),
+    load: async () => (await import("./commands/fleet/ps.ts")).ps,
+  },
+  jobs: {
+    description: "list the jobs that run on the nodes, as these reported last",
+    define: (command) =>
+      addTimeOptions(addDirOption(command))
+        .option("--node <node>", "list only the jobs of this node")
+        .option("--tenant <name>", "list only the jobs of this tenant")
+        .option("--no-trunc", "on a terminal, show all columns")
+        .option("--json", "print JSON"),
+    load: async () => (await import("./commands/fleet/jobs.ts")).jobs,
+  },
+  results: {
+    description: "list the finished jobs of all nodes",
+    define: (command) =>
+      addTimeOptions(addPeriodOptions(command))
+        .option("--failed", "show only jobs whose outcome is failed or killed, and not unknown")
+        .option("--violations", "show only jobs for which the platform did not do its part")
+        .option("-n, --limit <n>", "show at most this many jobs, latest first", wholeNumber(1, 1_000_000), 50)
+        .option("--no-trunc", "on a terminal, show all columns and whole reasons")
+        .option("--json", "print JSON"),
+    load: async () => (await import("./commands/fleet/results.ts")).results,
+  },
+  sla: {
+    description: "show how many of the jobs with --sla-eligible were compliant, overall and for each node",
+    define: (command) =>
+      addPeriodOptions(command)
+        .addOption(
+          new Option("--by <group>", "show the rates of each node, or of each tenant")
+            .choices(["node", "tenant"])
+            .default("node"),
+        )
+        .option("--utc", "show times in UTC instead of local time")
+        .option("--json", "print JSON"),
+    load: async () => (await import("./commands/fleet/sla.ts")).sla,
+  },
+};
+
+function addPeriodOptions(command: Command): Command {
+  return addDirOption(command)
+    .option(
+      "--since <time>",
+      "only jobs that ended then or later: a local time, or how long ago, such as 2h (default: 24h)",
+    )
+    .option("--until <time>", "only jobs that ended earlier")
+    .option("--node <node>", "only jobs of this node")
+    .option("--tenant <name>", "only jobs of this tenant");
+}
+
+function addDirOption(command: Command): Command {
+  return command.option(
+    "--dir <dir>",
+    "set the directory of the operator's keys (default: FFRTMP_FLEET, ~/.config/ffrtmp/fleet)",
+  );
+}

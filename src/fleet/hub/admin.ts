@@ -1,0 +1,52 @@
+import type { NatsConnection } from "@nats-io/transport-node";
+import type { NKey } from "../keys/nkey.ts";
+import { hubUrl } from "./address.ts";
+import { connectToHub, HubRefusal } from "./connection.ts";
+import type { FleetDirectory } from "./fleetDirectory.ts";
+import { ADMIN_INBOX } from "./permissions.ts";
+
+/** A reload takes some ms, and a machine can be busy. */
+const RELOAD_TIMEOUT_MS = 5000;
+const POLL_MS = 50;
+
+/** Connects as the operator. `host`: under another name than nodes use, such as 127.0.0.1. */
+export function connectAsAdmin(directory: FleetDirectory, host?: string): Promise<NatsConnection> {
+  return connectAs(directory, () => directory.adminSeed(), { host });
+}
+
+/** What a hub does with a key that was just written. */
+export type Reload = "read" | "not read" | HubRefusal;
+
+/** Waits until the hub has read the version of its users that `probe` was made for. */
+export async function waitForReload(directory: FleetDirectory, probe: NKey): Promise<Reload> {
+  const endMs = performance.now() + RELOAD_TIMEOUT_MS;
+  while (performance.now() < endMs) {
+    try {
+      const connection = await connectAs(directory, () => probe.seed, { tries: 1 });
+      await connection.close();
+      return "read";
+    } catch (error) {
+      if (!(error instanceof HubRefusal)) throw error;
+      if (error.fault !== "unknown key") return error;
+    }
+    await Bun.sleep(POLL_MS);
+  }
+  return "not read";
+}
+
+function connectAs(
+  directory: FleetDirectory,
+  seedOf: () => string,
+  { host, tries }: { host?: string | undefined; tries?: number } = {},
+): Promise<NatsConnection> {
+  // First, because it says what is missing where there is no fleet.
+  const { hub } = directory.read();
+  const credentials = {
+    hub: [hubUrl(host === undefined ? hub : { ...hub, host })],
+    authority: directory.authority(),
+    seed: seedOf(),
+    inboxPrefix: ADMIN_INBOX,
+    name: "ffrtmp fleet",
+  };
+  return connectToHub(credentials, tries);
+}

@@ -1,0 +1,160 @@
+import { JetStreamError } from "@nats-io/jetstream";
+import {
+  AuthorizationError,
+  connect,
+  errors,
+  type NatsConnection,
+  nkeyAuthenticator,
+} from "@nats-io/transport-node";
+import { Refusal } from "../../jobs/errors.ts";
+import { describeCode } from "../../sys/errno.ts";
+
+/** One user of a hub. */
+export interface Credentials {
+  /** Addresses as `tls://host:port`. */
+  readonly hub: readonly string[];
+  /** The certificate of the fleet's authority, as PEM. Absent: those that the system trusts. */
+  readonly authority: string | undefined;
+  readonly seed: string;
+  readonly inboxPrefix: string;
+  /** How the server's own lists call the connection. */
+  readonly name: string;
+}
+
+const TIMEOUT_MS = 5000;
+/** While nats-server reads its users again, it refuses the keys of some of them for a moment. */
+const TRIES = 3;
+const RETRY_MS = 300;
+
+/** A hub that cannot be used. */
+export class HubRefusal extends Refusal {
+  readonly fault: "unreachable" | "untrusted" | "unknown key";
+
+  constructor(message: string, hint: string, fault: HubRefusal["fault"]) {
+    super(message, hint);
+    this.fault = fault;
+  }
+}
+
+/** Connects for one command: a lost connection is an error. Throws a HubRefusal. */
+export async function connectToHub(credentials: Credentials, tries = TRIES): Promise<NatsConnection> {
+  for (let left = tries - 1; ; left--) {
+    try {
+      return await connectOnce(credentials);
+    } catch (error) {
+      if (left === 0 || !(error instanceof HubRefusal) || error.fault !== "unknown key") throw error;
+      await Bun.sleep(RETRY_MS);
+    }
+  }
+}
+
+async function connectOnce(credentials: Credentials): Promise<NatsConnection> {
+  const { hub, authority, seed, inboxPrefix, name } = credentials;
+  const isEncrypted = hub.every((url) => url.startsWith("tls:"));
+  try {
+    return await connect({
+      servers: hub.map((url) => url.replace(/^tls:\/\//, "")),
+      authenticator: nkeyAuthenticator(new TextEncoder().encode(seed)),
+      tls: isEncrypted ? (authority === undefined ? {} : { ca: authority }) : null,
+      inboxPrefix,
+      name,
+      reconnect: false,
+      maxReconnectAttempts: 0,
+      timeout: TIMEOUT_MS,
+    });
+  } catch (error) {
+    throw explain(error, hub);
+  }
+}
+
+function explain(error: unknown, hub: readonly string[]): HubRefusal {
+  const where = `the hub at ${hub.join(" or ")}`;
+  const causes = causesOf(error);
+  if (
+    causes.some((each) => each instanceof AuthorizationError || /authorization violation/i.test(String(each)))
+  )
+    return new HubRefusal(
+      `${where} does not accept this key`,
+      "the key was revoked or renewed, or the hub has not read its users.conf yet: reload it (SIGHUP)",
+      "unknown key",
+    );
+  const code = causes.map(codeOf).find((each) => each !== undefined);
+  const fault = code === undefined ? undefined : CERTIFICATE_FAULTS[code];
+  if (fault !== undefined)
+    return new HubRefusal(`${where} cannot be trusted: ${fault[0]}`, fault[1], "untrusted");
+  const isSlow = causes.some((each) => each instanceof errors.TimeoutError);
+  const reason = isSlow ? `no answer within ${TIMEOUT_MS / 1000} s` : describe(code, causes);
+  return new HubRefusal(
+    `cannot connect to ${where}: ${reason}`,
+    "check that nats-server runs there, and that its name and port can be reached from here",
+    "unreachable",
+  );
+}
+
+/** The codes of openssl(1) verify, as the runtime names them, and what to do. */
+const CERTIFICATE_FAULTS: Record<string, [message: string, hint: string]> = {
+  CERT_NOT_YET_VALID: ["its certificate is not valid yet", "check the clock of this machine: date"],
+  CERT_HAS_EXPIRED: ["its certificate has expired", "check the clock of this machine: date"],
+  ERR_TLS_CERT_ALTNAME_INVALID: [
+    "its certificate is for another name",
+    "connect to it by the name that ffrtmp fleet init was given",
+  ],
+  ...Object.fromEntries(
+    [
+      "DEPTH_ZERO_SELF_SIGNED_CERT",
+      "SELF_SIGNED_CERT_IN_CHAIN",
+      "UNABLE_TO_GET_ISSUER_CERT",
+      "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+      "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+      "CERT_SIGNATURE_FAILURE",
+    ].map((code) => [
+      code,
+      [
+        "another authority made its certificate",
+        "use an invite of this fleet; or another server answers there",
+      ],
+    ]),
+  ),
+};
+
+function causesOf(error: unknown): unknown[] {
+  const causes: unknown[] = [];
+  for (let each = error; each !== undefined && causes.length < 8; each = (each as Error).cause)
+    causes.push(each);
+  return causes;
+}
+
+function codeOf(error: unknown): string | undefined {
+  const { code } = error as { code?: unknown };
+  return typeof code === "string" ? code : undefined;
+}
+
+function describe(code: string | undefined, causes: unknown[]): string {
+  if (code === undefined) return (causes.at(-1) as Error).message;
+  return NETWORK_FAULTS[code] ?? describeCode(code);
+}
+
+const NETWORK_FAULTS: Record<string, string> = {
+  ECONNREFUSED: "ECONNREFUSED (no server listens there)",
+  ECONNRESET: "ECONNRESET (the server closed the connection)",
+  EHOSTUNREACH: "EHOSTUNREACH (no route to it)",
+  ENETUNREACH: "ENETUNREACH (no network)",
+  ENOTFOUND: "ENOTFOUND (the name is not in DNS)",
+};
+
+/** Returns a Refusal for a failure of the hub, and any other error as it is. */
+export function explainFailure(error: unknown, action: string): unknown {
+  if (!HUB_ERRORS.some((kind) => error instanceof kind)) return error;
+  const { message } = error as Error;
+  return new Refusal(`cannot ${action}: the hub says: ${message}`, "look into the log of nats-server");
+}
+
+const HUB_ERRORS = [
+  JetStreamError,
+  errors.ClosedConnectionError,
+  errors.ConnectionError,
+  errors.NoRespondersError,
+  errors.PermissionViolationError,
+  errors.RequestError,
+  errors.TimeoutError,
+];

@@ -1,0 +1,218 @@
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { z } from "zod";
+import { Refusal } from "../../jobs/errors.ts";
+import { closeFd } from "../../sys/descriptor.ts";
+import { describeErrno, errnoOf } from "../../sys/errno.ts";
+import { lockFile } from "../../sys/fileLock.ts";
+import { makeAuthority, makeServerCertificate } from "../keys/authority.ts";
+import { createNKey, type NKey } from "../keys/nkey.ts";
+import { type HubAddress, hubUrl } from "./address.ts";
+import { HUB_FILES, serverConfig, usersConfig } from "./serverConfig.ts";
+
+/** The operator's files. Those of the hub are in a directory of their own, which alone goes to another machine. */
+const FILES = {
+  fleet: "fleet.json",
+  admin: "admin.nk",
+  authority: "ca.pem",
+  authorityKey: "ca-key.pem",
+  lock: "lock",
+  hub: "hub",
+} as const;
+
+// {"v": 1, "hub": {"host": "hub.example.net", "port": 4222}, "admin": "UA…", "nodes": {"edge-1": {"nkey": "UB…", "since": "…"}}}
+const fleetFile = z.object({
+  v: z.literal(1),
+  hub: z.object({ host: z.string(), port: z.number() }),
+  admin: z.string(),
+  nodes: z.record(z.string(), z.object({ nkey: z.string(), since: z.iso.datetime() })),
+});
+
+export type Fleet = z.infer<typeof fleetFile>;
+
+/** Returns the directory of the operator's files: the one named, that of FFRTMP_FLEET, or ~/.config/ffrtmp/fleet. */
+export function locateFleet(
+  named: string | undefined,
+  env: Record<string, string | undefined> = process.env,
+): string {
+  const config = env["XDG_CONFIG_HOME"] || join(homedir(), ".config");
+  return named ?? (env["FFRTMP_FLEET"] || join(config, "ffrtmp", "fleet"));
+}
+
+/** The keys, certificates and users of one fleet, on the operator's machine. */
+export class FleetDirectory {
+  readonly path: string;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  /** The directory in which nats-server is started. */
+  get hub(): string {
+    return this.#file("hub");
+  }
+
+  get exists(): boolean {
+    return existsSync(this.#file("fleet"));
+  }
+
+  /** Makes the keys, certificates and configuration of a new fleet. Throws a Refusal; then nothing has changed. */
+  create(address: HubAddress): void {
+    if (this.exists)
+      throw new Refusal(
+        `${this.path} already has the keys of a fleet, whose hub is ${hubUrl(this.read().hub)}`,
+        "for another fleet, name another directory: ffrtmp fleet init --dir DIR HUB",
+      );
+    // Before anything is written: these can fail.
+    const authority = makeAuthority();
+    // Under each of these names the hub's own machine reaches it.
+    const hosts = new Set([address.host, "localhost", "127.0.0.1", "::1"]);
+    const server = makeServerCertificate(authority, [...hosts]);
+    const admin = createNKey();
+    this.#change(() => {
+      mkdirSync(this.hub, { mode: 0o700, recursive: true });
+      writePrivate(this.#file("authorityKey"), authority.key);
+      writePrivate(this.#file("authority"), authority.certificate);
+      writePrivate(this.#file("admin"), `${admin.seed}\n`);
+      writePrivate(join(this.hub, HUB_FILES.certificate), server.certificate);
+      writePrivate(join(this.hub, HUB_FILES.key), server.key);
+      writePrivate(join(this.hub, HUB_FILES.config), serverConfig(address));
+      // Last, because it is what makes a fleet of the directory.
+      this.#writeFleet({ v: 1, hub: address, admin: admin.publicKey, nodes: {} });
+    }, true);
+  }
+
+  /** Throws a Refusal where there is no fleet, or none that this release can read. */
+  read(): Fleet {
+    const file = this.#file("fleet");
+    try {
+      return fleetFile.parse(JSON.parse(readFileSync(file, "utf8")));
+    } catch (error) {
+      if (errnoOf(error) === "ENOENT")
+        throw new Refusal(
+          `there is no fleet in ${this.path}`,
+          "ffrtmp fleet init HUB, or name the directory of your fleet with --dir",
+        );
+      const reason =
+        errnoOf(error) === undefined ? "it was not written by this release" : describeErrno(error);
+      throw new Refusal(`cannot read ${file}: ${reason}`);
+    }
+  }
+
+  /** Adds a node with a new key; a node of that name loses its old one if `isRenewed`. Returns both keys: see `#writeFleet`. */
+  addNode(node: string, isRenewed: boolean): { key: NKey; probe: NKey } {
+    const key = createNKey();
+    const probe = this.#change(() => {
+      const fleet = this.read();
+      if (Object.hasOwn(fleet.nodes, node) && !isRenewed)
+        throw new Refusal(
+          `the fleet already has a node ${node}`,
+          `for a new key, after which the old one is worth nothing: ffrtmp fleet invite ${node} --renew`,
+        );
+      const since = new Date().toISOString();
+      return this.#writeFleet({
+        ...fleet,
+        nodes: { ...fleet.nodes, [node]: { nkey: key.publicKey, since } },
+      });
+    });
+    return { key, probe };
+  }
+
+  /** Removes a node. Throws a Refusal for a name that no node has. */
+  removeNode(node: string): { probe: NKey } {
+    const probe = this.#change(() => {
+      const fleet = this.read();
+      const { [node]: removed, ...nodes } = fleet.nodes;
+      if (removed === undefined) {
+        const names = Object.keys(nodes);
+        throw new Refusal(
+          `the fleet has no node ${node}`,
+          names.length === 0 ? undefined : `its nodes are: ${names.join(", ")}`,
+        );
+      }
+      return this.#writeFleet({ ...fleet, nodes });
+    });
+    return { probe };
+  }
+
+  /** The certificate of the fleet's authority, as PEM. */
+  authority(): string {
+    return this.#readText("authority");
+  }
+
+  adminSeed(): string {
+    return this.#readText("admin").trim();
+  }
+
+  /**
+   * Writes the fleet and the users of its server. The returned key is that of a user without any right, made for this version
+   * of the file: a server that accepts it has read this version.
+   */
+  #writeFleet(fleet: Fleet): NKey {
+    const probe = createNKey();
+    const nodes = new Map(Object.entries(fleet.nodes).map(([node, { nkey }]) => [node, nkey]));
+    const users = usersConfig({ admin: fleet.admin, probe: probe.publicKey, nodes });
+    // The fleet first: the users are made from it, and again by the next change.
+    writePrivate(this.#file("fleet"), `${JSON.stringify(fleet, undefined, 2)}\n`);
+    writePrivate(join(this.hub, HUB_FILES.users), users);
+    return probe;
+  }
+
+  /** Makes a change while no other command makes one. `isNew`: it makes the fleet. */
+  #change<T>(change: () => T, isNew = false): T {
+    // Where there is no fleet, this says so before anything is created.
+    if (!isNew) this.read();
+    try {
+      mkdirSync(this.path, { mode: 0o700, recursive: true });
+      const lock = lockFile(this.#file("lock"));
+      if (lock === "locked")
+        throw new Refusal(`another ffrtmp is changing the fleet in ${this.path}`, "try again");
+      if (typeof lock === "object") throw new Refusal(`cannot change the fleet: ${lock.reason}`);
+      try {
+        return change();
+      } finally {
+        closeFd(lock);
+      }
+    } catch (error) {
+      if (errnoOf(error) === undefined) throw error;
+      throw new Refusal(`cannot write the fleet in ${this.path}: ${describeErrno(error)}`);
+    }
+  }
+
+  #file(name: keyof typeof FILES): string {
+    return join(this.path, FILES[name]);
+  }
+
+  #readText(name: keyof typeof FILES): string {
+    try {
+      return readFileSync(this.#file(name), "utf8");
+    } catch (error) {
+      throw new Refusal(`cannot read ${this.#file(name)}: ${describeErrno(error)}`);
+    }
+  }
+}
+
+/**
+ * Writes a file for this user alone, and for the group `gid` to read, if given. A reader finds the old content or the new one,
+ * never a part.
+ */
+export function writePrivate(path: string, text: string, { gid }: { gid?: number } = {}): void {
+  const draft = `${path}.new`;
+  rmSync(draft, { force: true });
+  writeFileSync(draft, text, { mode: 0o600, flag: "wx", flush: true });
+  if (gid !== undefined) {
+    chownSync(draft, -1, gid);
+    chmodSync(draft, 0o640);
+  }
+  renameSync(draft, path);
+}

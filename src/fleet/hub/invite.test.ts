@@ -1,0 +1,36 @@
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import { makeAuthority } from "../keys/authority.ts";
+import { createNKey } from "../keys/nkey.ts";
+import { formatInvite, type Invite, parseInvite } from "./invite.ts";
+
+const INVITE: Invite = {
+  node: "edge-1",
+  hub: ["tls://hub.example:4222", "tls://[2001:db8::1]:4222"],
+  seed: createNKey().seed,
+  authority: makeAuthority().certificate,
+};
+const text = formatInvite(INVITE);
+
+test("an invite is one word, which gives back what it was made of", () => {
+  expect(text).toMatch(/^ffrtmp-invite-1\.edge-1\.[\w.-]+$/);
+  expect(parseInvite(`  ${text}\n`)).toEqual(INVITE);
+});
+
+test("an invite that was cut, changed or copied in part is refused, and no message repeats its key", () => {
+  fc.assert(
+    fc.property(fc.nat(text.length - 1), fc.constantFrom("", "x", " "), (at, inserted) => {
+      const changed = text.slice(0, at) + inserted + text.slice(at + 1);
+      fc.pre(changed.trim() !== text);
+      expect(() => parseInvite(changed)).toThrow(/the invite is incomplete or was changed|this is no invite/);
+      expect(() => parseInvite(changed)).not.toThrow(INVITE.seed);
+    }),
+  );
+});
+
+test("an invite of a later release says that ffrtmp is too old", () => {
+  expect(() => parseInvite("ffrtmp-invite-2.edge-1.abc")).toThrow(
+    "it is of a later release (ffrtmp-invite-2)",
+  );
+  expect(() => parseInvite("")).toThrow("it does not begin with ffrtmp-invite-1");
+});

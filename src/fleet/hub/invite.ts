@@ -1,0 +1,55 @@
+import { Refusal } from "../../jobs/errors.ts";
+
+/** Everything that a machine needs to become a node. The seed makes it a secret. */
+export interface Invite {
+  readonly node: string;
+  /** The addresses of the hub's servers, as `tls://host:port`. */
+  readonly hub: readonly string[];
+  /** The seed of the node's NKey. */
+  readonly seed: string;
+  /** The certificate of the fleet's authority, as PEM. */
+  readonly authority: string;
+}
+
+const PREFIX = "ffrtmp-invite-1";
+const HINT = "copy the whole line that ffrtmp fleet invite prints on the operator's machine";
+
+// ffrtmp-invite-1.<node>.<addresses, base64url>.<seed>.<certificate as DER, base64url>.<checksum>
+export function formatInvite({ node, hub, seed, authority }: Invite): string {
+  const parts = [PREFIX, node, Buffer.from(hub.join(",")).toString("base64url"), seed, pemToDer(authority)];
+  const text = parts.join(".");
+  return `${text}.${checksum(text)}`;
+}
+
+/** Throws a Refusal for a text that is no invite, or a part of one. The text is a secret, and no message repeats it. */
+export function parseInvite(text: string): Invite {
+  const words = text.trim();
+  const [prefix, node = "", hub = "", seed = "", der = "", sum] = words.split(".");
+  if (prefix !== PREFIX) {
+    const reason = /^ffrtmp-invite-\d+$/.test(prefix ?? "")
+      ? `it is of a later release (${prefix})`
+      : `it does not begin with ${PREFIX}`;
+    throw new Refusal(`this is no invite that this ffrtmp can use: ${reason}`, HINT);
+  }
+  if (sum !== checksum(words.slice(0, words.lastIndexOf("."))))
+    throw new Refusal("the invite is incomplete or was changed: its checksum is wrong", HINT);
+  const addresses = Buffer.from(hub, "base64url").toString().split(",");
+  return { node, hub: addresses, seed, authority: derToPem(der) };
+}
+
+/** Finds a line that was cut or mistyped. It is no protection: who can change an invite can change its checksum. */
+function checksum(text: string): string {
+  return new Bun.CryptoHasher("sha256").update(text).digest("base64url").slice(0, 8);
+}
+
+function pemToDer(pem: string): string {
+  return Buffer.from(pem.replace(/-----[^-]+-----|\s/g, ""), "base64").toString("base64url");
+}
+
+function derToPem(der: string): string {
+  const lines =
+    Buffer.from(der, "base64url")
+      .toString("base64")
+      .match(/.{1,64}/g) ?? [];
+  return `-----BEGIN CERTIFICATE-----\n${lines.join("\n")}\n-----END CERTIFICATE-----\n`;
+}

@@ -1,0 +1,145 @@
+import type { z } from "zod";
+import type { fleetJobJson, nodeJson } from "../../json/fleetSchemas.ts";
+import type { NodeMessage } from "../messages/node.ts";
+import type { Stored, StreamPart } from "./readStream.ts";
+
+export type NodeJson = z.input<typeof nodeJson>;
+export type FleetJobJson = z.input<typeof fleetJobJson>;
+
+/** An agent reports every minute, or sooner. A node without a report for this long is silent. */
+const SILENT_MS = 150_000;
+
+const UNKNOWN = {
+  problem: null,
+  last_report: null,
+  last_report_age_seconds: null,
+  clock_offset_seconds: null,
+  jobs: null,
+  results_waiting: null,
+  oldest_waiting: null,
+  eligible_jobs: null,
+  compliant_jobs: null,
+  watch: null,
+  ffrtmp: null,
+  kernel: null,
+  cpus: null,
+  memory_bytes: null,
+  cgroup: null,
+  labels: {},
+  pools: [],
+  ledger_id: null,
+  boot_id: null,
+} satisfies Partial<NodeJson>;
+
+/** Returns the nodes of a fleet in the order of their names: those of the operator's files, and all that have reported. */
+export function listNodes(known: ReadonlySet<string>, reports: StreamPart<NodeMessage>): NodeJson[] {
+  const latest = new Map(reports.messages.map((each) => [each.node, each]));
+  const nodes = [...new Set([...known, ...latest.keys()])].sort().map((node): NodeJson => {
+    const report = latest.get(node);
+    if (report === undefined) return { node, state: "invited", ...UNKNOWN };
+    return describeNode(report, known.has(node), reports.hubNowMs);
+  });
+  return nodes.map((node) => ({ ...node, problem: node.problem ?? sharedLedger(node, nodes) }));
+}
+
+/** A machine that was cloned and then joined as another node sends the results of its ledger a second time. */
+function sharedLedger({ node, ledger_id }: NodeJson, nodes: readonly NodeJson[]): string | null {
+  const others = nodes.filter(
+    (each) => each.node !== node && ledger_id !== null && each.ledger_id === ledger_id,
+  );
+  if (others.length === 0) return null;
+  return `its ledger is a copy of that of ${others.map((each) => each.node).join(", ")}: results of both count once`;
+}
+
+function describeNode(
+  { node, atMs, message }: Stored<NodeMessage>,
+  isKnown: boolean,
+  hubNowMs: number,
+): NodeJson {
+  const ageMs = Math.max(0, hubNowMs - atMs);
+  const problem =
+    message === undefined ? "its report is not of a form that this release knows" : problemOf(message);
+  const reported: NodeJson = {
+    node,
+    state: stateOf(message, ageMs, isKnown),
+    ...UNKNOWN,
+    problem,
+    last_report: new Date(atMs).toISOString(),
+    last_report_age_seconds: ageMs / 1000,
+  };
+  return message === undefined ? reported : { ...reported, ...contentOf(message, atMs) };
+}
+
+function stateOf(message: NodeMessage | undefined, ageMs: number, isKnown: boolean): NodeJson["state"] {
+  if (!isKnown) return "revoked";
+  if (ageMs > SILENT_MS) return "silent";
+  if (message?.outbox.state === "diverged") return "refused";
+  return message === undefined || message.fault !== null || message.outbox.state === "failing"
+    ? "failing"
+    : "up";
+}
+
+/** Returns what is wrong, the worst first. */
+function problemOf({ outbox, fault, watch }: NodeMessage): string | null {
+  if (outbox.state === "diverged")
+    return `its results are refused: ${outbox.why ?? "its ledger was cloned or restored"}`;
+  if (fault !== null) return `its agent cannot read the ledger: ${fault}`;
+  if (outbox.state === "failing")
+    return `its results are not accepted${outbox.why === null ? "" : `: ${outbox.why}`}`;
+  if (watch !== null && watch.state !== "running")
+    return `its ffrtmp watch has ${watch.state === "died" ? "died" : "stopped"}`;
+  return null;
+}
+
+function contentOf(message: NodeMessage, atMs: number): Partial<NodeJson> {
+  const { outbox, machine, totals, fault } = message;
+  const isRead = fault === null;
+  return {
+    clock_offset_seconds: (Date.parse(message.at) - atMs) / 1000 || 0,
+    jobs: isRead ? message.jobs.length + message.more : null,
+    results_waiting: isRead && outbox.sent !== null ? Math.max(0, outbox.seq - outbox.sent) : null,
+    oldest_waiting: outbox.oldest_ms === null ? null : isoTime(outbox.oldest_ms),
+    eligible_jobs: isRead ? totals.jobs : null,
+    compliant_jobs: isRead ? totals.compliant : null,
+    watch: message.watch?.state ?? null,
+    ffrtmp: message.ffrtmp,
+    kernel: machine.kernel,
+    cpus: machine.cpus,
+    memory_bytes: machine.mem,
+    cgroup: machine.cgroup,
+    labels: message.labels,
+    pools: message.pools,
+    ledger_id: message.ledger_id,
+    boot_id: message.boot_id,
+  };
+}
+
+/** Returns the jobs that the nodes reported last, each node's oldest first. */
+export function listJobs(nodes: readonly NodeJson[], { messages }: StreamPart<NodeMessage>): FleetJobJson[] {
+  const latest = new Map(messages.map((each) => [each.node, each.message]));
+  return nodes.flatMap(({ node, state, last_report }) =>
+    (latest.get(node)?.jobs ?? []).map((job) => ({
+      node,
+      node_state: state,
+      last_report,
+      job_id: job.job,
+      key: job.key,
+      state: job.state,
+      mode: job.mode,
+      pid: job.pid,
+      start_time: job.since,
+      observer_pid: job.observer,
+      limits: job.limits,
+      intent: job.intent,
+      tenant: job.tenant,
+      labels: job.labels,
+      command: job.command ?? null,
+    })),
+  );
+}
+
+/** `null` for a number that is no time: it comes from the node. */
+function isoTime(ms: number): string | null {
+  const date = new Date(ms);
+  return Number.isNaN(date.getTime()) ? null : date.toISOString();
+}

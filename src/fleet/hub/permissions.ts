@@ -1,0 +1,35 @@
+import { inboxPrefix, nodeSubject, resultSubject } from "../messages/subjects.ts";
+
+/** What a user of the server may publish and subscribe to: subjects, with `*` for one token and `>` for the rest. */
+export interface Permissions {
+  readonly publish: readonly string[];
+  readonly subscribe: readonly string[];
+}
+
+/** The first token of replies to the operator. No node has this name, because a node's begins with a letter or a digit. */
+export const ADMIN_INBOX = "_INBOX._admin";
+
+/**
+ * A node reports its own state and results, reads back the last of its own, and reads signed documents. Everything else is
+ * denied, as the server does with a list that allows.
+ */
+export function nodePermissions(node: string): Permissions {
+  const documents = ["$KV.FLEET.policy.*", "$KV.FLEET.template.*", `$KV.FLEET.node.${node}`];
+  const own = { NODES: nodeSubject(node), RESULTS: resultSubject(node) };
+  return {
+    publish: [
+      ...Object.values(own),
+      ...Object.entries(own).map(([stream, subject]) => `$JS.API.DIRECT.GET.${stream}.${subject}`),
+      ...documents.map((subject) => `$JS.API.DIRECT.GET.KV_FLEET.${subject}`),
+    ],
+    subscribe: [`${inboxPrefix(node)}.>`, ...documents],
+  };
+}
+
+/** The operator creates streams, reads all of them, and writes the documents, which are signed. */
+export function adminPermissions(): Permissions {
+  return {
+    publish: ["ffrtmp.>", "$KV.FLEET.>", "$JS.API.>"],
+    subscribe: [`${ADMIN_INBOX}.>`, "ffrtmp.>", "$KV.FLEET.>"],
+  };
+}

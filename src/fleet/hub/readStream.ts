@@ -1,0 +1,106 @@
+import {
+  DeliverPolicy,
+  JetStreamApiCodes,
+  JetStreamApiError,
+  jetstream,
+  jetstreamManager,
+} from "@nats-io/jetstream";
+import type { NatsConnection } from "@nats-io/transport-node";
+import type { z } from "zod";
+import { Refusal } from "../../jobs/errors.ts";
+
+/** A message of a node, as the hub has it. */
+export interface Stored<T> {
+  /** The last token of its subject, for which the permissions of the hub vouch; what the message says of itself is not proven. */
+  readonly node: string;
+  /** When the hub stored it, by the clock of the hub: ms since the epoch. */
+  readonly atMs: number;
+  /** `undefined`: it is not of a form that this release knows. */
+  readonly message: T | undefined;
+}
+
+export interface ReadOptions {
+  readonly node?: string | undefined;
+  /** Only messages that the hub stored then or later: ms since the epoch, by the clock of the hub. */
+  readonly sinceMs?: number | undefined;
+  /** Only the last message of each node. */
+  readonly onlyLast?: boolean;
+}
+
+/** The part of a stream up to now, and the clock of its server at that moment: ms since the epoch. */
+export interface StreamPart<T> {
+  readonly messages: Stored<T>[];
+  readonly hubNowMs: number;
+}
+
+const BATCH = 1000;
+/** The longest wait for a batch to become full. */
+const WAIT_MS = 5000;
+
+/**
+ * Reads a stream up to its end, by a consumer that exists for this read alone and that starts again by itself when the
+ * connection loses a message. Throws a Refusal where the hub has no such stream.
+ */
+export async function readStream<T>(
+  connection: NatsConnection,
+  stream: "NODES" | "RESULTS",
+  schema: z.ZodType<T>,
+  { node, sinceMs, onlyLast }: ReadOptions = {},
+): Promise<StreamPart<T>> {
+  const prefix = { NODES: "ffrtmp.node.", RESULTS: "ffrtmp.result." }[stream];
+  const hubNowMs = await hubTime(connection, stream);
+  const consumer = await jetstream(connection).consumers.get(stream, {
+    filter_subjects: `${prefix}${node ?? "*"}`,
+    ...(onlyLast ? { deliver_policy: DeliverPolicy.LastPerSubject } : {}),
+    ...(sinceMs === undefined
+      ? {}
+      : { deliver_policy: DeliverPolicy.StartTime, opt_start_time: new Date(sinceMs).toISOString() }),
+  });
+  const messages: Stored<T>[] = [];
+  let { num_pending: pending } = await consumer.info();
+  while (pending > 0) {
+    const before = messages.length;
+    for await (const { subject, info, data } of await consumer.fetch({
+      max_messages: BATCH,
+      expires: WAIT_MS,
+    })) {
+      const message = parseMessage(schema, data);
+      messages.push({
+        node: subject.slice(prefix.length),
+        atMs: Math.round(info.timestampNanos / 1e6),
+        message,
+      });
+      pending = info.pending;
+      if (pending === 0) break;
+    }
+    if (messages.length > before) continue;
+    // A report that was awaited may have been replaced meanwhile.
+    pending = (await consumer.info()).num_pending;
+    if (pending > 0)
+      throw new Refusal(`the hub did not send all of its stream ${stream}`, "run the command again");
+  }
+  await consumer.delete();
+  return { messages, hubNowMs };
+}
+
+async function hubTime(connection: NatsConnection, stream: string): Promise<number> {
+  try {
+    const { ts } = await (await jetstreamManager(connection)).streams.info(stream);
+    // nats-server has it since 2.10.
+    return ts === undefined ? Date.now() : Date.parse(ts);
+  } catch (error) {
+    if (!(error instanceof JetStreamApiError) || error.code !== JetStreamApiCodes.StreamNotFound) throw error;
+    throw new Refusal(
+      `the hub has no stream ${stream}`,
+      "create the streams of the fleet: ffrtmp fleet setup",
+    );
+  }
+}
+
+function parseMessage<T>(schema: z.ZodType<T>, data: Uint8Array): T | undefined {
+  try {
+    return schema.safeParse(JSON.parse(new TextDecoder().decode(data))).data;
+  } catch {
+    return undefined;
+  }
+}

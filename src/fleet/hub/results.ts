@@ -1,0 +1,87 @@
+import { z } from "zod";
+import { resultSchema } from "../../jobs/jsonSchemas.ts";
+import type { Verdict } from "../../ledger/ledger.ts";
+import { resultsMessage } from "../messages/results.ts";
+import type { StreamPart } from "./readStream.ts";
+
+/** A message with results, each of which is checked for itself: one that cannot be read hides no other. */
+export const storedResults = resultsMessage.extend({ results: z.array(z.unknown()) });
+
+/** The keys that the tables use. A later release can have more, which stay. */
+const shownResult = z.looseObject({
+  ...resultSchema.pick({
+    job_id: true,
+    pid: true,
+    ending: true,
+    end_time: true,
+    ended_before: true,
+    runtime_seconds: true,
+    runtime_at_most_seconds: true,
+    runtime_at_least_seconds: true,
+    exit_code: true,
+    signal: true,
+    outcome: true,
+    platform_sla_compliant: true,
+    platform_sla_reason: true,
+    sla_eligible: true,
+    tenant: true,
+  }).shape,
+  mode: z.string(),
+  seq: z.number().int(),
+  key: z.string(),
+});
+
+export type FleetResult = z.output<typeof shownResult> & {
+  readonly node: string;
+  readonly stored: string;
+  readonly ledger_id: string;
+};
+
+/** Results whose jobs ended in a period, and how many of the stored ones cannot be read. */
+export interface FoundResults {
+  readonly results: FleetResult[];
+  readonly unreadable: number;
+}
+
+/**
+ * Returns the results of the jobs that ended from `sinceMs` on and before `untilMs`, the latest end first. A job whose ledger
+ * was copied to another node is listed once, under the node that sent it first.
+ */
+export function listResults(
+  { messages }: StreamPart<z.output<typeof storedResults>>,
+  sinceMs: number,
+  untilMs: number,
+): FoundResults {
+  const results = new Map<string, FleetResult>();
+  let unreadable = 0;
+  for (const { node, atMs, message } of messages) {
+    if (message === undefined) unreadable++;
+    for (const line of message?.results ?? []) {
+      const { data } = shownResult.safeParse(line);
+      if (data === undefined) unreadable++;
+      else {
+        const endMs = endMsOf(data);
+        // The stored message vouches for these, so they come last.
+        const source = { node, stored: new Date(atMs).toISOString(), ledger_id: message?.ledger_id ?? "" };
+        if (endMs >= sinceMs && endMs < untilMs && !results.has(data.key))
+          results.set(data.key, { ...data, ...source });
+      }
+    }
+  }
+  return { results: [...results.values()].sort((a, b) => endMsOf(b) - endMsOf(a)), unreadable };
+}
+
+/** Where the end was not observed, a time at which the job had ended. */
+export function endMsOf({ end_time, ended_before }: Pick<FleetResult, "end_time" | "ended_before">): number {
+  return Date.parse(end_time ?? ended_before ?? "");
+}
+
+/** Returns the verdict of a result, for rates by node or by tenant. */
+export function verdictOf(result: FleetResult, group: "node" | "tenant"): Verdict {
+  return {
+    tenant: result[group],
+    isEligible: result.sla_eligible,
+    isCompliant: result.platform_sla_compliant,
+    reason: result.platform_sla_reason,
+  };
+}

@@ -1,0 +1,79 @@
+import { isIPv6 } from "node:net";
+import { adminPermissions, nodePermissions, type Permissions } from "./permissions.ts";
+import { MAX_MESSAGE_BYTES } from "./streams.ts";
+
+export const DEFAULT_PORT = 4222;
+
+/** The files of a hub, in one directory, from which nats-server is started. */
+export const HUB_FILES = {
+  config: "nats-server.conf",
+  users: "users.conf",
+  certificate: "server.pem",
+  key: "server-key.pem",
+  pid: "nats-server.pid",
+  log: "nats-server.log",
+  data: "data",
+} as const;
+
+/** A node holds four subscriptions, and the operator fewer. */
+const MAX_SUBSCRIPTIONS = 20;
+
+/** Returns nats-server.conf. Its paths are relative to the directory in which the server is started. */
+export function serverConfig({ host, port }: { host: string; port: number }): string {
+  // Without an address, nats-server listens to IPv4 only. `::` takes both.
+  const address = isIPv6(host) ? "[::]" : "0.0.0.0";
+  return `# The hub of an ffrtmp fleet. ffrtmp wrote this file once and does not change it: it changes ${HUB_FILES.users} only.
+# Start nats-server in this directory: the paths are relative.
+server_name: ${JSON.stringify(host)}
+listen: "${address}:${port}"
+pid_file: "${HUB_FILES.pid}"
+max_payload: ${MAX_MESSAGE_BYTES}
+max_subscriptions: ${MAX_SUBSCRIPTIONS}
+tls {
+  cert_file: "${HUB_FILES.certificate}"
+  key_file: "${HUB_FILES.key}"
+}
+jetstream {
+  store_dir: "${HUB_FILES.data}"
+  # Each message is on the disk before it is acknowledged: a power cut loses none.
+  sync_interval: always
+}
+include "${HUB_FILES.users}"
+`;
+}
+
+/** Returns users.conf: the operator, each node, and a user for one look at whether the server has read this version. */
+export function usersConfig({ admin, probe, nodes }: Users): string {
+  const lines = [
+    userLine(admin, adminPermissions()),
+    userLine(probe, { publish: [], subscribe: [] }),
+    ...[...nodes].map(([node, key]) => userLine(key, nodePermissions(node))),
+  ];
+  // In an account of their own, apart from whatever else the server does.
+  return `# Written by ffrtmp fleet: change it with ffrtmp fleet invite and ffrtmp fleet revoke.
+accounts {
+  FLEET {
+    jetstream: enabled
+    users: [
+${lines.map((line) => `      ${line}\n`).join("")}    ]
+  }
+}
+`;
+}
+
+/** The public NKeys of the users of a hub. */
+export interface Users {
+  readonly admin: string;
+  readonly probe: string;
+  readonly nodes: ReadonlyMap<string, string>;
+}
+
+function userLine(nkey: string, { publish, subscribe }: Permissions): string {
+  return `{nkey: ${nkey}, permissions: {publish: ${listRule(publish)}, subscribe: ${listRule(subscribe)}}}`;
+}
+
+/** The server takes an empty list of what is allowed for everything. */
+function listRule(subjects: readonly string[]): string {
+  if (subjects.length === 0) return '{deny: [">"]}';
+  return `{allow: [${subjects.map((subject) => JSON.stringify(subject)).join(", ")}]}`;
+}

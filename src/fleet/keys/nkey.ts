@@ -1,0 +1,14 @@
+import { nkeys } from "@nats-io/transport-node";
+
+/** An NKey of a user of nats-server: an Ed25519 key pair. The server has the public key only. */
+export interface NKey {
+  /** SU…, the secret part. */
+  readonly seed: string;
+  /** U… */
+  readonly publicKey: string;
+}
+
+export function createNKey(): NKey {
+  const pair = nkeys.createUser();
+  return { seed: new TextDecoder().decode(pair.getSeed()), publicKey: pair.getPublicKey() };
+}

@@ -1,0 +1,96 @@
+import { z } from "zod";
+import { count, described, jobSchema, resultSchema, text, time } from "../jobs/jsonSchemas.ts";
+
+/** The JSON objects of `ffrtmp fleet`. What a node reports of itself comes from the node, and is not proven. */
+
+const labels = described(z.record(z.string(), z.string()), "labels, by name");
+const nodeName = described(z.string(), "the name of the node");
+
+export const nodeJson = z
+  .strictObject({
+    node: nodeName,
+    state: described(
+      z.enum(["up", "silent", "refused", "failing", "invited", "revoked"]),
+      "`silent`: no report for 150 seconds, and the rest is what it reported last. `refused`: its ledger was cloned or restored, and the hub takes no results of it. `failing`: it reports a fault. `invited`: it has never reported. `revoked`: it was cut off",
+    ),
+    problem: text("what is wrong, in words; `null`: nothing is known to be"),
+    last_report: time("when the hub received its last report, by the clock of the hub; `null`: never"),
+    last_report_age_seconds: described(z.number().nullable(), "how long ago that was; `null`: never"),
+    clock_offset_seconds: described(
+      z.number().nullable(),
+      "how far the clock of the node is ahead of the hub's, with the time that the report took; `null`: not known",
+    ),
+    jobs: count("its jobs that are starting or running"),
+    results_waiting: count("results that the hub has not confirmed yet"),
+    oldest_waiting: time("when the first job ended whose result waits; `null`: none waits"),
+    eligible_jobs: count("its jobs with `--sla-eligible` that ended in the last day"),
+    compliant_jobs: count("those for which the platform did its part"),
+    watch: described(
+      z.enum(["running", "stopped", "died"]).nullable(),
+      "the state of its `ffrtmp watch`; `null`: none has used its ledger, or not known",
+    ),
+    ffrtmp: text("the release of its agent"),
+    kernel: text("the release of its kernel"),
+    cpus: count("its CPUs"),
+    memory_bytes: count("its memory"),
+    cgroup: text("its version of cgroups: `v1`, `v2`, `hybrid` or `none`"),
+    labels,
+    pools: described(z.array(z.string()), "the pools that it belongs to"),
+    ledger_id: text("the identity of its ledger, which a copy of the file shares"),
+    boot_id: text("the identity of its boot"),
+  })
+  .meta({ id: "FleetNode", description: "A node of a fleet, as it reported last." });
+
+export const fleetJobJson = z
+  .strictObject({
+    node: nodeName,
+    node_state: described(
+      nodeJson.shape.state,
+      "the state of the node; unless it is `up`, the job may have ended meanwhile",
+    ),
+    last_report: nodeJson.shape.last_report,
+    job_id: jobSchema.shape.job_id,
+    key: described(z.string(), "the job's key, which no other job of the fleet has"),
+    state: described(z.enum(["starting", "running"]), "as in [Job](#listedjob)"),
+    mode: jobSchema.shape.mode,
+    pid: jobSchema.shape.pid,
+    start_time: jobSchema.shape.start_time,
+    observer_pid: jobSchema.shape.observer_pid,
+    limits: described(
+      z.strictObject({
+        applied: z.array(z.string()),
+        partial: z.array(z.string()),
+        refused: z.array(z.string()),
+        unsupported: z.array(z.string()),
+      }),
+      "the names of its limits, by their outcome",
+    ),
+    intent: jobSchema.shape.intent,
+    tenant: jobSchema.shape.tenant,
+    labels,
+    command: described(
+      z.array(z.string()).nullable(),
+      "the command, with secrets as `***`; `null`: the agent does not send it",
+    ),
+  })
+  .meta({ id: "FleetJob", description: "A job that runs on a node of a fleet, as the node reported last." });
+
+/** Without the command, unless the agent sends it. */
+const { command, command_cut, command_masked } = resultSchema.shape;
+
+export const fleetResultJson = resultSchema
+  .extend({
+    command: command.optional(),
+    command_cut: command_cut.optional(),
+    command_masked: command_masked.optional(),
+    node: nodeName,
+    stored: time("when the hub received it, by the clock of the hub"),
+    seq: described(z.number().int(), "its number in the ledger of the node"),
+    key: described(z.string(), "the job's key, which no other job of the fleet has"),
+    ledger_id: described(z.string(), "the ledger that it is from"),
+  })
+  .meta({
+    id: "FleetResult",
+    description:
+      "The end of a job on a node of a fleet. The keys of the command are absent where the agent does not send it.",
+  });

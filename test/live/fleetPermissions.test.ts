@@ -1,0 +1,188 @@
+import { afterAll, beforeAll, describe, expect } from "bun:test";
+import { DirectMsgHeaders, jetstream, jetstreamManager } from "@nats-io/jetstream";
+import { headers, type NatsConnection, PermissionViolationError } from "@nats-io/transport-node";
+import type { Invite } from "../../src/fleet/hub/invite.ts";
+import { ADMIN_INBOX } from "../../src/fleet/hub/permissions.ts";
+import { makeAuthority } from "../../src/fleet/keys/authority.ts";
+import { createNKey } from "../../src/fleet/keys/nkey.ts";
+import { connectAsNode, FleetHub } from "../support/fleet/fleetHub.ts";
+import { lacksNatsServer } from "../support/fleet/natsProgram.ts";
+import { Sandbox, testIf } from "../support/sandbox.ts";
+
+/** What the node `edge-1` may and may not do, besides a node `edge-2`. */
+const PERMISSIONS: [verb: "publish" | "subscribe", subject: string, permission: "may" | "may not"][] = [
+  // Its own state and results.
+  ["publish", "ffrtmp.node.edge-1", "may"],
+  ["publish", "ffrtmp.result.edge-1", "may"],
+  ["publish", "$JS.API.DIRECT.GET.NODES.ffrtmp.node.edge-1", "may"],
+  ["publish", "$JS.API.DIRECT.GET.RESULTS.ffrtmp.result.edge-1", "may"],
+  ["subscribe", "_INBOX.edge-1.>", "may"],
+  ["subscribe", "_INBOX.edge-1.abc.1", "may"],
+  // Signed documents.
+  ["publish", "$JS.API.DIRECT.GET.KV_FLEET.$KV.FLEET.policy.canary", "may"],
+  ["publish", "$JS.API.DIRECT.GET.KV_FLEET.$KV.FLEET.template.hls", "may"],
+  ["publish", "$JS.API.DIRECT.GET.KV_FLEET.$KV.FLEET.node.edge-1", "may"],
+  ["subscribe", "$KV.FLEET.policy.*", "may"],
+  ["subscribe", "$KV.FLEET.policy.canary", "may"],
+  ["subscribe", "$KV.FLEET.node.edge-1", "may"],
+  // Another node.
+  ["publish", "ffrtmp.node.edge-2", "may not"],
+  ["publish", "ffrtmp.result.edge-2", "may not"],
+  ["publish", "$JS.API.DIRECT.GET.NODES.ffrtmp.node.edge-2", "may not"],
+  ["publish", "$JS.API.DIRECT.GET.RESULTS.ffrtmp.result.edge-2", "may not"],
+  ["publish", "$JS.API.DIRECT.GET.KV_FLEET.$KV.FLEET.node.edge-2", "may not"],
+  ["publish", "_INBOX.edge-2.abc.1", "may not"],
+  ["subscribe", "_INBOX.edge-2.>", "may not"],
+  ["subscribe", "$KV.FLEET.node.edge-2", "may not"],
+  ["subscribe", "ffrtmp.node.edge-2", "may not"],
+  ["subscribe", "ffrtmp.result.*", "may not"],
+  // The operator.
+  ["subscribe", "_INBOX._admin.>", "may not"],
+  ["publish", "_INBOX._admin.abc.1", "may not"],
+  ["publish", "$KV.FLEET.policy.canary", "may not"],
+  ["publish", "$KV.FLEET.template.hls", "may not"],
+  ["publish", "$KV.FLEET.node.edge-1", "may not"],
+  // Names that begin like its own.
+  ["publish", "ffrtmp.node.edge-1.x", "may not"],
+  ["publish", "ffrtmp.node.edge-10", "may not"],
+  ["publish", "ffrtmp.node.EDGE-1", "may not"],
+  ["subscribe", "_INBOX.edge-10.>", "may not"],
+  ["subscribe", "_INBOX.>", "may not"],
+  ["subscribe", "$KV.FLEET.>", "may not"],
+  ["subscribe", "ffrtmp.>", "may not"],
+  ["subscribe", ">", "may not"],
+  // The streams as a whole.
+  ["publish", "$JS.API.DIRECT.GET.RESULTS", "may not"],
+  ["publish", "$JS.API.STREAM.MSG.GET.RESULTS", "may not"],
+  ["publish", "$JS.API.STREAM.MSG.DELETE.RESULTS", "may not"],
+  ["publish", "$JS.API.STREAM.DELETE.RESULTS", "may not"],
+  ["publish", "$JS.API.STREAM.PURGE.RESULTS", "may not"],
+  ["publish", "$JS.API.STREAM.UPDATE.RESULTS", "may not"],
+  ["publish", "$JS.API.STREAM.CREATE.OWN", "may not"],
+  ["publish", "$JS.API.STREAM.INFO.RESULTS", "may not"],
+  ["publish", "$JS.API.STREAM.NAMES", "may not"],
+  ["publish", "$JS.API.STREAM.SNAPSHOT.RESULTS", "may not"],
+  ["publish", "$JS.API.CONSUMER.CREATE.RESULTS", "may not"],
+  ["publish", "$JS.API.INFO", "may not"],
+  ["publish", "$JS.API.SERVER.REMOVE", "may not"],
+  // The server.
+  ["publish", "$SYS.REQ.SERVER.PING", "may not"],
+  ["subscribe", "$SYS.>", "may not"],
+  ["subscribe", "$JS.EVENT.ADVISORY.>", "may not"],
+];
+
+const lacks = lacksNatsServer();
+let sandbox: Sandbox;
+let hub: FleetHub;
+let invite: Invite;
+
+beforeAll(async () => {
+  if (lacks !== undefined) return;
+  sandbox = new Sandbox();
+  hub = await FleetHub.start(sandbox);
+  invite = await hub.invite("edge-1");
+  await hub.invite("edge-2");
+}, 60_000);
+afterAll(async () => {
+  await sandbox?.close();
+});
+
+/** Calls `use` with a connection of a node, and returns the subjects that the server has refused. */
+async function refusedIn(
+  use: (node: NatsConnection) => void | Promise<void>,
+  as: Invite = invite,
+): Promise<string[]> {
+  const node = await connectAsNode(as);
+  const refused: string[] = [];
+  const listening = (async () => {
+    for await (const status of node.status())
+      if (status.type === "error" && status.error instanceof PermissionViolationError)
+        refused.push(`${status.error.operation} ${status.error.subject}`);
+  })();
+  await use(node);
+  // The server answers in order: its refusals come before this answer.
+  await node.flush();
+  await node.close();
+  await listening;
+  return refused;
+}
+
+describe("what a node may do at the hub", () => {
+  testIf(lacks).each(PERMISSIONS)("%s to %s: %s", async (verb, subject, permission) => {
+    const refused = await refusedIn((node) => {
+      if (verb === "publish") node.publish(subject, "{}", { reply: "_INBOX.edge-1.test" });
+      else node.subscribe(subject, { callback() {} });
+    });
+    const operation = verb === "publish" ? verb : "subscription";
+    expect(refused).toEqual(permission === "may" ? [] : [`${operation} ${subject}`]);
+  });
+});
+
+testIf(lacks)("no name gives a node the inbox of the operator", async () => {
+  const inbox = `${ADMIN_INBOX}.>`;
+  const refused = await refusedIn(
+    (node) => void node.subscribe(inbox, { callback() {} }),
+    await hub.invite("admin"),
+  );
+  expect(refused).toEqual([`subscription ${inbox}`]);
+});
+
+testIf(lacks)(
+  "a node reads back the last result that the hub has of it, and an older chain is refused",
+  async () => {
+    const node = await connectAsNode(invite);
+    const publish = (text: string, lastSubjectSequence: number) =>
+      jetstream(node, { checkAPI: false }).publish("ffrtmp.result.edge-1", text, {
+        expect: { lastSubjectSequence },
+      });
+    const last = await node.request("$JS.API.DIRECT.GET.RESULTS.ffrtmp.result.edge-1", "");
+    const sequence = Number(last.headers?.get(DirectMsgHeaders.Sequence) ?? 0);
+    const { seq } = await publish('{"to":1}', sequence);
+    const read = await node.request("$JS.API.DIRECT.GET.RESULTS.ffrtmp.result.edge-1", "");
+    expect([read.string(), read.headers?.get(DirectMsgHeaders.Sequence)]).toEqual(['{"to":1}', String(seq)]);
+    expect(publish('{"to":2}', sequence)).rejects.toMatchObject({ code: 10071 });
+    await node.close();
+  },
+);
+
+testIf(lacks)("a node cannot remove what it has sent, and neither can the operator", async () => {
+  const node = await connectAsNode(invite);
+  const marks = headers();
+  marks.set("Nats-Rollup", "all");
+  const rollup = jetstream(node, { checkAPI: false }).publish("ffrtmp.result.edge-1", "{}", {
+    headers: marks,
+  });
+  await expect(rollup).rejects.toThrow("rollup not permitted");
+  const { seq } = await jetstream(node, { checkAPI: false }).publish("ffrtmp.result.edge-1", "{}");
+  await node.close();
+  const admin = await hub.admin();
+  const manager = await jetstreamManager(admin);
+  await expect(manager.streams.deleteMessage("RESULTS", seq)).rejects.toThrow("message delete not permitted");
+  await admin.close();
+});
+
+testIf(lacks)("a message beyond 256 KiB and more than 20 subscriptions are refused", async () => {
+  const node = await connectAsNode(invite);
+  expect(node.info?.max_payload).toBe(256 * 1024);
+  expect(() => node.publish("ffrtmp.node.edge-1", "x".repeat(256 * 1024 + 1))).toThrow("max_payload");
+  const faults: string[] = [];
+  const listening = (async () => {
+    for await (const status of node.status()) if (status.type === "error") faults.push(status.error.message);
+  })();
+  for (let index = 0; index < 21; index++) node.subscribe(`_INBOX.edge-1.${index}`, { callback() {} });
+  await node.flush().catch(() => {});
+  await node.close();
+  await listening;
+  expect(faults.join()).toMatch(/maximum subscriptions exceeded/i);
+});
+
+testIf(lacks)("only keys of the fleet connect, only to its own hub, and only with encryption", async () => {
+  const stranger = { ...invite, seed: createNKey().seed };
+  await expect(connectAsNode(stranger)).rejects.toThrow("does not accept this key");
+  const unencrypted = { ...invite, hub: [`nats://127.0.0.1:${hub.port}`] };
+  await expect(connectAsNode(unencrypted)).rejects.toThrow("cannot connect");
+  const { certificate: authority } = makeAuthority();
+  await expect(connectAsNode({ ...invite, authority })).rejects.toThrow(
+    "another authority made its certificate",
+  );
+});
