@@ -3,16 +3,9 @@ import { existsSync } from "node:fs";
 import { parseCpuList } from "../../src/limits/grammar.ts";
 import { readHierarchies } from "../../src/linux/cgroup/hierarchies.ts";
 import { realHost } from "../../src/linux/host.ts";
+import { followStats, type StatsLine } from "../support/followStats.ts";
 import { freePort } from "../support/ports.ts";
-import {
-  FFRTMP,
-  lacksCommand,
-  lacksLimits,
-  readProc,
-  testIf,
-  until,
-  useSandbox,
-} from "../support/sandbox.ts";
+import { lacksCommand, lacksLimits, readProc, testIf, until, useSandbox } from "../support/sandbox.ts";
 import { startDaemon } from "../support/watchDaemon.ts";
 
 const sandbox = useSandbox();
@@ -105,29 +98,10 @@ function camera() {
   };
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: a line of `stats --json`
-type Line = any;
-
-/** Follows `stats --json`, and keeps its lines by job. */
-function follow(): { of(jobId: string): Line[] } {
-  const lines: Line[] = [];
-  const child = sandbox().spawn([FFRTMP, "stats", "--json", "--interval", "1s"]);
-  void (async () => {
-    const decoder = new TextDecoder();
-    let rest = "";
-    for await (const chunk of child.stdout as ReadableStream<Uint8Array>) {
-      const texts = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-      rest = texts.pop() as string;
-      lines.push(...texts.map((text) => JSON.parse(text)));
-    }
-  })();
-  return { of: (jobId) => lines.filter(({ job_id }) => job_id === jobId) };
-}
-
 /** Returns the lines of `stats --once`, by job. */
-async function once(): Promise<Record<string, Line>> {
+async function once(): Promise<Record<string, StatsLine>> {
   const { stdout } = await sandbox().run(["stats", "--once", "--json"]);
-  const lines: Line[] = stdout
+  const lines: StatsLine[] = stdout
     .split("\n")
     .filter(Boolean)
     .map((line) => JSON.parse(line));
@@ -195,7 +169,7 @@ async function startSingle(frameRate: number): Promise<Record<string, string>> {
 }
 
 /** Returns whether other programs on the machine have taken the core of a job in some of the last 15 s. */
-const lacksItsCore = (lines: Line[]): boolean =>
+const lacksItsCore = (lines: StatsLine[]): boolean =>
   lines.slice(-15).some(({ cpu_percent: percent }) => percent < WHOLE_CORE_PERCENT);
 
 hindranceTest(
@@ -207,7 +181,7 @@ hindranceTest(
     const daemon = await startDaemon(sandbox(), ["--target", "no-such-program", "--listen", address]);
     const frameRate = await findFrameRate();
     const expected = await startJobs(frameRate, { receiver: receiver.port, source: source.port });
-    const stats = follow();
+    const stats = followStats(sandbox(), "1s");
     const mediaOf = (jobId: string): number => stats.of(jobId).at(-1)?.media.media_seconds ?? 0;
     await until("the streams arrive and all encode", () =>
       ["free", "starved", "batch", "viewer", "crowded"].every((jobId) => mediaOf(jobId) > 1),
@@ -220,7 +194,7 @@ hindranceTest(
     const neighbour = sandbox().spawn(
       onCpu(CROWDED_CPU, ["bash", "-c", "while ((SECONDS < 150)); do :; done"]),
     );
-    const verdictsOf = (hindranceOf: (jobId: string) => Line) =>
+    const verdictsOf = (hindranceOf: (jobId: string) => StatsLine) =>
       Object.fromEntries(Object.keys(expected).map((jobId) => [jobId, hindranceOf(jobId)?.verdict]));
     const said = () => verdictsOf((jobId) => stats.of(jobId).at(-1)?.hindrance);
     const isUntried = () =>
@@ -240,7 +214,7 @@ hindranceTest(
       Object.keys(expected).every((jobId) => daemon.log().includes(`Job ${jobId}: `)),
     );
     neighbour.kill();
-    const listed: Line[] = await sandbox().json(["ps"]);
+    const listed: StatsLine[] = await sandbox().json(["ps"]);
     const found = verdictsOf((jobId) => listed.find(({ job_id }) => job_id === jobId)?.hindrance);
     expect(found).toEqual(expected);
     const atOnce = await once();
