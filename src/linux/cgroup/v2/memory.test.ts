@@ -53,8 +53,8 @@ test("what was read again is counted in bytes, also by kernels that do not count
     fake.set(`${pathOf(job)}/memory.stat`, stat);
     return detailReader(job)().rereadBytes;
   };
-  expect(rereadAfter("workingset_activate_anon 7\nworkingset_activate_file 3")).toBe(3 * 4096);
-  expect(rereadAfter("workingset_activate 2")).toBe(2 * 4096);
+  expect(rereadAfter("workingset_refault_anon 7\nworkingset_refault_file 3")).toBe(3 * 4096);
+  expect(rereadAfter("workingset_refault 2")).toBe(2 * 4096);
   expect(rereadAfter("anon 0")).toBeNull();
 });
 

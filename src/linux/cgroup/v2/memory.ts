@@ -32,10 +32,10 @@ export const memory: CgroupController = {
   },
 };
 
-// workingset_activate_file 16282
+// workingset_refault_file 16282
 /** Before 5.9 one line counts pages of files and of swap together. */
 function rereadBytesIn(stat: string): number | null {
-  const pages = counterIn(stat, "workingset_activate_file") ?? counterIn(stat, "workingset_activate");
+  const pages = counterIn(stat, "workingset_refault_file") ?? counterIn(stat, "workingset_refault");
   return pages === undefined ? null : pages * PAGE_BYTES;
 }
 
