@@ -45,7 +45,7 @@ test("a limit that the workload set below its own cgroup, and reached, is no hit
   expect(readUsage(job)).toMatchObject({ oomKills: 1, memoryMaxHits: 0 });
 });
 
-test("what was read again is counted in bytes, also by kernels that do not count files alone", async () => {
+test("what was read again is counted in bytes, also by kernels that count only files", async () => {
   const fake = fakeV2();
   await using machine = fakeMachine(fake);
   const job = makeJob(machine, LIMITS);

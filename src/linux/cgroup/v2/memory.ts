@@ -33,7 +33,7 @@ export const memory: CgroupController = {
 };
 
 // workingset_refault_file 16282
-/** Before 5.9 one line counts pages of files and of swap together. */
+/** Before 5.9 only pages of files are counted, in a line without a suffix. */
 function rereadBytesIn(stat: string): number | null {
   const pages = counterIn(stat, "workingset_refault_file") ?? counterIn(stat, "workingset_refault");
   return pages === undefined ? null : pages * PAGE_BYTES;
