@@ -20,8 +20,8 @@ const hindranceTest = testIf(
 
 /** Cores that a job of these tests needs: little, because other tests run on the machine. */
 const NEED = 0.3;
-/** The same of a job whose one thread cannot keep up with it. */
-const NEED_BEYOND_A_CORE = 1.6;
+/** The same of a job whose one thread cannot keep up with it, also where the need was measured on a busy machine. */
+const NEED_BEYOND_A_CORE = 4;
 /** A thread that gets less of its core than this is not held back by itself alone. */
 const WHOLE_CORE_PERCENT = 85;
 const TRIAL_SECONDS = 4;
@@ -168,9 +168,9 @@ async function startSingle(frameRate: number): Promise<Record<string, string>> {
   return { single: "itself" };
 }
 
-/** Returns whether other programs on the machine have taken the core of a job in some of the last 15 s. */
-const lacksItsCore = (lines: StatsLine[]): boolean =>
-  lines.slice(-15).some(({ cpu_percent: percent }) => percent < WHOLE_CORE_PERCENT);
+/** Returns whether other programs on the machine have taken the core of a job in some of the last samples. */
+const lacksItsCore = (lines: StatsLine[], samples: number): boolean =>
+  lines.slice(-samples).some(({ cpu_percent: percent }) => percent < WHOLE_CORE_PERCENT);
 
 hindranceTest(
   "what holds back each of several jobs is said by stats and by watch, and is in their results",
@@ -197,15 +197,16 @@ hindranceTest(
     const verdictsOf = (hindranceOf: (jobId: string) => StatsLine) =>
       Object.fromEntries(Object.keys(expected).map((jobId) => [jobId, hindranceOf(jobId)?.verdict]));
     const said = () => verdictsOf((jobId) => stats.of(jobId).at(-1)?.hindrance);
-    const isUntried = () =>
-      "single" in expected && said()["single"] !== "itself" && lacksItsCore(stats.of("single"));
+    const isUntried = (samples: number) =>
+      "single" in expected && said()["single"] !== "itself" && lacksItsCore(stats.of("single"), samples);
     const isSaid = () =>
       Object.entries(said()).every(
-        ([jobId, verdict]) => verdict !== undefined || (jobId === "single" && isUntried()),
+        ([jobId, verdict]) => verdict !== undefined || (jobId === "single" && isUntried(15)),
       );
     // What was said instead tells more than that the time is over.
     await until("stats says a cause for each", isSaid, PATIENCE_MS).catch(() => {});
-    if (isUntried()) {
+    // A verdict takes 30 s, by evidence of the last 15 s each.
+    if (isUntried(50)) {
       console.log("not tried: the machine is too busy to give a job a core of its own");
       delete expected["single"];
     }
