@@ -1,3 +1,4 @@
+import { version } from "../../package.json";
 import { ENDED_BEFORE_LIMITS } from "../jobs/exit/sla.ts";
 import { enforceLimits } from "../jobs/limits/enforceLimits.ts";
 import { applyGates, recordPolicyIntents } from "../jobs/limits/gates.ts";
@@ -11,6 +12,7 @@ import type { DroppedExecs } from "../linux/events/execFilter.ts";
 import type { OnEvents, ProcessEvent, ProcessEvents } from "../linux/events/processEvents.ts";
 import { ProcessScan } from "../linux/events/processScan.ts";
 import { listPids } from "../linux/proc/table.ts";
+import type { Findings } from "../metrics/findings.ts";
 import type { GovernorState } from "../metrics/governor/state.ts";
 import type { JobUse } from "../metrics/jobUse.ts";
 import { commNamesOf, execNamesOf } from "../policy/commNames.ts";
@@ -254,6 +256,11 @@ export class WatchDaemon {
         ok: true,
         shares: Object.fromEntries(this.uses().map((use) => [use.job.key, use.shares])),
       }),
+      findings: () => ({
+        ok: true,
+        ffrtmp_version: version,
+        findings: this.#findings(),
+      }),
     });
     if (socket instanceof ControlSocket) this.#controlSocket = socket;
     else bus.emit({ kind: "control-socket-failed", reason: socket.reason });
@@ -265,6 +272,12 @@ export class WatchDaemon {
       return { ok: false, error: "points is not a number of points" };
     const job = this.documents.job(jobId, Number(points));
     return job === undefined ? { ok: false, error: `there is no job ${jobId}` } : { ok: true, job };
+  }
+
+  #findings(): Record<string, Findings> {
+    return Object.fromEntries(
+      this.uses().map(({ job, media, hindrance }) => [job.key, { media, hindrance }] as const),
+    );
   }
 
   jobs(): Iterable<OpenJob> {

@@ -38,6 +38,9 @@ export const hindranceSchema = z
         cpu_pressure_percent: percentOfTime("at least one thread waited for a CPU"),
         memory_full_pressure_percent: percentOfTime("all threads that could have run waited for memory"),
         io_full_pressure_percent: percentOfTime("all threads that could have run waited for a disk"),
+        reread_percent: percentOrUnknown(
+          "the part of what it read from disks that it had in memory shortly before",
+        ),
         send_backlog_seconds: described(z.number().nullable(), "the least that waited to be sent"),
         receiver_limited_percent: percentOfTime("a receiver's window held the sending back"),
         input_quiet: described(

@@ -174,6 +174,7 @@ export function hindranceJson(hindrance: Hindrance | null) {
       cpu_pressure_percent: rounded(evidence.cpuPressurePercent),
       memory_full_pressure_percent: rounded(evidence.memoryFullPercent),
       io_full_pressure_percent: rounded(evidence.ioFullPercent),
+      reread_percent: rounded(evidence.rereadPercent),
       send_backlog_seconds: rounded(evidence.sendBacklogSeconds),
       receiver_limited_percent: rounded(evidence.receiverLimitedPercent),
       input_quiet: evidence.isInputQuiet,

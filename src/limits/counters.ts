@@ -37,6 +37,8 @@ const NO_DETAILS = {
   fileBytes: null,
   /** Page faults that waited for a disk. */
   majorFaults: null,
+  /** What was read from a disk again after the kernel had dropped it from memory for lack of room. */
+  rereadBytes: null,
   memoryPeakBytes: null,
   /** Processes that the kernel's OOM killer ended. */
   oomKills: null,

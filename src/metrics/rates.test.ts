@@ -143,10 +143,13 @@ describe("ratesBetween() of processes", () => {
 
 describe("detailRatesBetween()", () => {
   it("divides by the time between the readings of details", () => {
-    const before = { ...UNKNOWN_DETAILS, atBootMs: 0, majorFaults: 5, ioReadOperations: 10 };
-    const now = { ...UNKNOWN_DETAILS, atBootMs: 10_000, majorFaults: 25, ioReadOperations: 9 };
+    const known = { majorFaults: 5, rereadBytes: 0, ioReadOperations: 10 };
+    const before = { ...UNKNOWN_DETAILS, ...known, atBootMs: 0 };
+    const grown = { majorFaults: 25, rereadBytes: 40_960, ioReadOperations: 9 };
+    const now = { ...UNKNOWN_DETAILS, ...grown, atBootMs: 10_000 };
     expect(detailRatesBetween(before, now)).toEqual({
       majorFaultsPerSecond: 2,
+      rereadBytesPerSecond: 4096,
       readOperationsPerSecond: null,
       writeOperationsPerSecond: null,
     });

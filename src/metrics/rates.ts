@@ -106,6 +106,7 @@ export function ratesOf(increases: Increases, elapsedMs: number): Omit<Rates, "c
 /** The rates of counters that are read less often. `null` is unknown. */
 export interface DetailRates {
   readonly majorFaultsPerSecond: number | null;
+  readonly rereadBytesPerSecond: number | null;
   readonly readOperationsPerSecond: number | null;
   readonly writeOperationsPerSecond: number | null;
 }
@@ -120,6 +121,7 @@ export function detailRatesBetween(before: TimedDetails, now: TimedDetails): Det
   };
   return {
     majorFaultsPerSecond: perSecond("majorFaults"),
+    rereadBytesPerSecond: perSecond("rereadBytes"),
     readOperationsPerSecond: perSecond("ioReadOperations"),
     writeOperationsPerSecond: perSecond("ioWriteOperations"),
   };

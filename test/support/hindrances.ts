@@ -12,6 +12,8 @@ export const FREE: Evidence = {
   cpuPressurePercent: 3,
   memoryFullPercent: 0,
   ioFullPercent: 0,
+  rereadPercent: 0,
+  disks: { rbps: 0, wbps: 0, riops: 0, wiops: 0 },
   availableCores: 4,
   otherCores: 0.2,
   sendBacklogSeconds: 0,

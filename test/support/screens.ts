@@ -159,6 +159,7 @@ const SOME_HINDRANCE = {
     cpu_pressure_percent: 87,
     memory_full_pressure_percent: 0,
     io_full_pressure_percent: 0,
+    reread_percent: null,
     send_backlog_seconds: null,
     receiver_limited_percent: null,
     input_quiet: null,

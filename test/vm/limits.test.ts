@@ -10,17 +10,13 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { eventually, FFRTMP, type Job, until, useSandbox } from "../support/sandbox.ts";
+import { eventually, type Job, until, useSandbox } from "../support/sandbox.ts";
 import { vmTest } from "../support/vm/insideVm.ts";
+import { atRoot } from "../support/vm/rootCgroup.ts";
 
 const TOP = "/sys/fs/cgroup";
 const MIB = 1 << 20;
 const sandbox = useSandbox();
-
-/** Returns the command that runs ffrtmp in the root cgroup, where its jobs can have every controller. */
-function atRoot(words: string[]): string[] {
-  return ["sh", "-c", `echo 0 >${TOP}/cgroup.procs && exec "$@"`, "sh", FFRTMP, ...words];
-}
 
 async function startAtRoot(jobId: string, flags: string[], command: string[]): Promise<Job> {
   const words = ["run", "--job-id", jobId, ...flags, "--", ...command];

@@ -12,6 +12,7 @@ import { busyPercentBetween, readMachine, readMachinePressure } from "../../metr
 import { shortfallTextOf } from "../../metrics/shares/shortfall.ts";
 import { type TenantTotal, tenantTotals } from "../../metrics/tenants.ts";
 import type { DeviceReading } from "../../sys/nvml.ts";
+import { addDaemonFindings } from "../daemonFindings.ts";
 import { DaemonShares } from "../daemonShares.ts";
 import { findRunningJobs } from "../findJobs.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
@@ -77,7 +78,9 @@ export async function stats(names: string[], flags: StatsFlags): Promise<number>
     const jobs = listJobs();
     // The last table stays.
     if (isRepeated && names.length > 0 && jobs.length === 0) break;
-    const uses = await shares.complete(await reader.measure(jobs));
+    const measured = await shares.complete(await reader.measure(jobs));
+    // Later tables are of a time that is long enough.
+    const uses = isRepeated ? measured : await addDaemonFindings(context, measured);
     if (flags.sort) uses.sort(compareJobs(context, flags.sort));
     // The total of a tenant is that of all its jobs.
     const machine = names.length === 0 ? { totals: tenantTotals(uses), devices: reader.devices() } : {};

@@ -51,12 +51,8 @@ test("disks are at io.max where one of its rates is reached", () => {
     limits: { ioMax: [{ device: "8:0", wbps: 1000, rbps: "max" as const }] },
     outcomes: [applied("io.max")],
   };
-  const of = (writeBytesPerSecond: number | null, readBytesPerSecond = 0) =>
-    bindingLimit(
-      "io",
-      {} as Evidence,
-      use(job, { rates: { writeBytesPerSecond, readBytesPerSecond } as never }),
-    );
+  const of = (wbps: number | null, rbps = 0) =>
+    bindingLimit("io", { disks: { ...{ riops: null, wiops: null }, rbps, wbps } } as Evidence, use(job));
   expect(of(950)).toEqual({ name: "io.max", of: "job" });
   for (const rate of [800, null]) expect(of(rate, 9_000_000)).toBeNull();
 });

@@ -1,5 +1,6 @@
 import { limitsInForce } from "../../jobs/job.ts";
 import type { Verdict } from "../../jobs/model/hindered.ts";
+import type { OpenJob } from "../../jobs/model/job.ts";
 import { isInForce } from "../../limits/outcome.ts";
 import type { CgroupLimitName } from "../../limits/table.ts";
 import type { MeasuredUse } from "../measuredUse.ts";
@@ -24,23 +25,17 @@ export function bindingLimit(verdict: Verdict, evidence: Evidence, use: Measured
     if (isAt(memoryHighBytes)) return limitOf(use, "memory.high");
     return isAt(memoryMaxBytes) ? limitOf(use, "memory.max") : null;
   }
-  return verdict === "io" && isAtIoMax(use) ? limitOf(use, "io.max") : null;
+  return verdict === "io" && isAtIoMax(evidence, use.job) ? limitOf(use, "io.max") : null;
 }
 
 /**
  * The rates are those of all disks together: with a limit for one of several, less than this job's rate may be its
  * limit.
  */
-function isAtIoMax({ job, rates, detailRates }: MeasuredUse): boolean {
-  const present = {
-    rbps: rates?.readBytesPerSecond ?? null,
-    wbps: rates?.writeBytesPerSecond ?? null,
-    riops: detailRates?.readOperationsPerSecond ?? null,
-    wiops: detailRates?.writeOperationsPerSecond ?? null,
-  };
+function isAtIoMax({ disks }: Evidence, job: OpenJob): boolean {
   return (limitsInForce(job).ioMax ?? []).some((limit) =>
     (["rbps", "wbps", "riops", "wiops"] as const).some((name) => {
-      const [rate, most] = [present[name], limit[name]];
+      const [rate, most] = [disks[name], limit[name]];
       return rate !== null && typeof most === "number" && rate >= AT_LIMIT * most;
     }),
   );

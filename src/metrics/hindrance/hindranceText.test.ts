@@ -12,6 +12,8 @@ const EVIDENCE: Hindrance["evidence"] = {
   cpuPressurePercent: 70.6,
   memoryFullPercent: 34.6,
   ioFullPercent: 41,
+  rereadPercent: 0,
+  disks: { rbps: 0, wbps: 0, riops: 0, wiops: 0 },
   availableCores: 2,
   otherCores: 0.6,
   sendBacklogSeconds: 9.12,
@@ -64,6 +66,13 @@ test.each([
   [
     text("memory", { limit: { name: "memory.high", of: "job" } }),
     "waits for memory (35 % of the time) at its own memory.high for 3m10s",
+  ],
+  [
+    text("memory", {
+      limit: { name: "memory.max", of: "job" },
+      evidence: { ...EVIDENCE, memoryFullPercent: 1, rereadPercent: 97 },
+    }),
+    "reads again what its memory has no room for (41 % of the time) at its own memory.max for 3m10s",
   ],
   [
     text("io", { limit: { name: "io.max", of: "job" } }),

@@ -1,6 +1,7 @@
 import { formatDuration } from "../../jobs/duration.ts";
 import type { Verdict } from "../../jobs/model/hindered.ts";
 import type { BindingLimit, Hindrance } from "./hindrance.ts";
+import { type Evidence, isReadingAgain } from "./judge.ts";
 
 /** The verdicts in one or two words, for a column. */
 const SHORT_TEXTS: Readonly<Record<Verdict, string>> = {
@@ -36,8 +37,7 @@ const CAUSES: Record<Verdict, (hindrance: Hindrance) => string> = {
   own_limit: ({ limit }) => `held back by ${QUOTAS[limit?.of ?? "job"]}`,
   neighbours: ({ evidence }) =>
     `waits for CPUs that others use (${percent(evidence.cpuPressurePercent)} of the time)`,
-  memory: ({ evidence, limit }) =>
-    `waits for memory (${percent(evidence.memoryFullPercent)} of the time)${at(limit)}`,
+  memory: ({ evidence, limit }) => `${memoryText(evidence)}${at(limit)}`,
   io: ({ evidence, limit }) => `waits for disks (${percent(evidence.ioFullPercent)} of the time)${at(limit)}`,
   receiver: () => "its receiver takes less than it sends",
   source: () => "its input arrives too slowly",
@@ -65,6 +65,13 @@ function raiseIt({ neededCores, limit, evidence: { availableCores } }: Hindrance
   if (neededCores === null || (limit !== null && limit.of !== "job")) return undefined;
   const isEnoughOnAverage = limit !== null && availableCores !== null && neededCores <= availableCores;
   return isEnoughOnAverage ? "raise it" : `raise it to about ${coresText(neededCores)}`;
+}
+
+function memoryText(evidence: Evidence): string {
+  const { memoryFullPercent, ioFullPercent } = evidence;
+  if (!isReadingAgain(evidence) || (memoryFullPercent ?? 0) > (ioFullPercent ?? 0))
+    return `waits for memory (${percent(memoryFullPercent)} of the time)`;
+  return `reads again what its memory has no room for (${percent(ioFullPercent)} of the time)`;
 }
 
 function moreThanThereIs({ neededCores, evidence: { availableCores } }: Hindrance): string | undefined {

@@ -18,6 +18,10 @@ export interface Evidence {
   readonly cpuPressurePercent: number | null;
   readonly memoryFullPercent: number | null;
   readonly ioFullPercent: number | null;
+  /** The part of what it read from disks that it had in memory shortly before, 0 to 100. */
+  readonly rereadPercent: number | null;
+  /** What it read from and wrote to all disks together. */
+  readonly disks: DiskRates;
   /** CPUs that the machine, its CPU list and its quota leave the job. */
   readonly availableCores: number | null;
   /** CPU time of everything else on the machine, per time. */
@@ -38,12 +42,17 @@ export interface Evidence {
   readonly ownGpuPercent: number | null;
 }
 
+/** By the names of io.max: bytes and operations per second. `null` is unknown. */
+export type DiskRates = Readonly<Record<"rbps" | "wbps" | "riops" | "wiops", number | null>>;
+
 /** A live job below this part of its speed is slow. */
 const SLOW_BELOW = 0.97;
 const THROTTLED_PERCENT = 50;
 const NOT_THROTTLED_PERCENT = 10;
 const CPU_PRESSURE_PERCENT = 50;
 const FULL_PRESSURE_PERCENT = 20;
+/** A job that reads mostly what it had in memory waits for the disk for lack of memory. */
+const REREAD_PERCENT = 50;
 const BACKLOG_SECONDS = 2;
 const RECEIVER_LIMITED_PERCENT = 80;
 const GPU_PERCENT = 95;
@@ -90,7 +99,8 @@ const RULES: Record<Verdict, (evidence: Evidence) => boolean> = {
     (isAtLeast(evidence.throttledPercent, THROTTLED_PERCENT) ||
       isAtLeast(evidence.tenantThrottledPercent, THROTTLED_PERCENT)),
   memory: (evidence) =>
-    canBeHindered(evidence) && isAtLeast(evidence.memoryFullPercent, FULL_PRESSURE_PERCENT),
+    canBeHindered(evidence) &&
+    (isAtLeast(evidence.memoryFullPercent, FULL_PRESSURE_PERCENT) || isReadingAgain(evidence)),
   io: (evidence) => canBeHindered(evidence) && isAtLeast(evidence.ioFullPercent, FULL_PRESSURE_PERCENT),
   gpu: (evidence) => canBeHindered(evidence) && isHeldByGpu(evidence),
   neighbours: (evidence) =>
@@ -114,6 +124,14 @@ const RULES: Record<Verdict, (evidence: Evidence) => boolean> = {
 /** A job without a pace of its own only shows what it waits for. */
 function canBeHindered(evidence: Evidence): boolean {
   return evidence.isLive === false || isSlow(evidence);
+}
+
+/**
+ * The kernel counts a wait for a page that was dropped and is read again as one for memory only if the page had been in
+ * use for long. Else it counts as a wait for a disk: Documentation/accounting/psi.rst, mm/workingset.c.
+ */
+export function isReadingAgain({ ioFullPercent, rereadPercent }: Evidence): boolean {
+  return isAtLeast(ioFullPercent, FULL_PRESSURE_PERCENT) && isAtLeast(rereadPercent, REREAD_PERCENT);
 }
 
 /** A send buffer that is full does not grow any more: then the job is slow. */

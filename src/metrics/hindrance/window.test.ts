@@ -2,8 +2,9 @@ import { describe, expect, it } from "bun:test";
 import { someJob } from "../../../test/support/jobs.ts";
 import { IDLE_NETWORK, someSample } from "../../../test/support/samples.ts";
 import type { OpenJob } from "../../jobs/model/job.ts";
-import type { Counters } from "../../limits/counters.ts";
+import type { Counters, Details } from "../../limits/counters.ts";
 import type { LimitOutcome } from "../../limits/outcome.ts";
+import type { JobDetails } from "../jobReading.ts";
 import type { MeasuredUse } from "../measuredUse.ts";
 import { NO_MEDIA } from "../media/mediaReader.ts";
 import type { JobNetwork } from "../network/networkReader.ts";
@@ -16,6 +17,8 @@ const LIVE: Pace = { targetSpeed: 1, input: "tcp", isPaced: false };
 interface At extends Partial<Pick<Measured, "devices"> & Pick<MeasuredUse, "pace">> {
   second: number;
   counters?: Partial<Counters>;
+  /** Those that were read at this second. Absent: those of the sample before. */
+  details?: Partial<Details>;
   network?: Partial<JobNetwork> | null;
   media?: Partial<MeasuredUse["media"]>;
   gpu?: MeasuredUse["gpu"];
@@ -29,7 +32,12 @@ interface At extends Partial<Pick<Measured, "devices"> & Pick<MeasuredUse, "pace
 function evidenceOf(...samples: At[]): Evidence {
   const window = new EvidenceWindow();
   let last: Evidence | undefined;
-  for (const each of samples) last = window.add(measured(each));
+  let known: JobDetails | undefined;
+  for (const each of samples) {
+    const { use, ...others } = measured(each);
+    known = known === undefined || each.details ? { ...use.now.details, ...each.details } : known;
+    last = window.add({ ...others, use: { ...use, now: { ...use.now, details: known } } });
+  }
   return last as Evidence;
 }
 
@@ -42,7 +50,9 @@ function measured({ second, network = {}, devices = [], busyTicks = 0, ...rest }
     quotaPeriods: second * 10,
   };
   const tenantCounters = new Map(tenantThrottled === undefined ? [] : [["/tenant", tenant]]);
-  const now = { ...sample.now, atBootMs: second * 1000, tenantCounters };
+  const atBootMs = second * 1000;
+  const details = { ...sample.now.details, atBootMs };
+  const now = { ...sample.now, atBootMs, details, tenantCounters };
   const ticks = { busy: busyTicks, all: second * 400 };
   const machine = { cpuCount: 4, cpuTicks: ticks, memoryUsedBytes: null, memoryTotalBytes: null };
   return {
@@ -126,7 +136,8 @@ describe("the evidence", () => {
       ...{ isLive: true, targetSpeed: 1 },
       ...{ factor: 0.5, availableCores: 4 },
     });
-    expect(new Set(Object.values(others))).toEqual(new Set([null]));
+    const { disks, ...unknown } = others;
+    expect(new Set(Object.values({ ...unknown, ...disks }))).toEqual(new Set([null]));
   });
 
   it("has no speed of a job that is finishing, and no pace of a hidden command line", () => {
@@ -156,6 +167,35 @@ describe("the evidence", () => {
     expect(evidenceOf({ second: 0 }, { second: 10 }).tenantThrottledPercent).toBe(0);
     const at = (second: number, tenantThrottled: number): At => ({ second, tenantThrottled });
     expect(evidenceOf(at(0, 0), at(10, 60)).tenantThrottledPercent).toBe(60);
+  });
+});
+
+describe("the use of disks", () => {
+  const at = (second: number, megabytesRead: number, details?: Partial<Details>): At => ({
+    ...{ second, counters: { ioReadBytes: megabytesRead * 1e6, ioWriteBytes: 0 } },
+    ...(details && { details }),
+  });
+
+  it("is that of the whole time: the kernel reads ahead in steps", () => {
+    const samples = [at(0, 0), at(5, 0), at(10, 30)];
+    expect(evidenceOf(...samples).disks).toMatchObject({ rbps: 3e6, wbps: 0 });
+  });
+
+  it("has the part that was read again, from details that are read less often", () => {
+    const samples = [
+      at(0, 0, { rereadBytes: 5e6, ioReadOperations: 0 }),
+      at(10, 20, { rereadBytes: 20e6, ioReadOperations: 700 }),
+    ];
+    const expected = { rereadPercent: 75, disks: { rbps: 2e6, riops: 70 } };
+    expect(evidenceOf(...samples)).toMatchObject(expected);
+    expect(evidenceOf(...samples, at(12, 24))).toMatchObject(expected);
+  });
+
+  it("is unknown where nothing was read, or the kernel does not count it", () => {
+    const details = { rereadBytes: 0 };
+    expect(evidenceOf(at(0, 0, details), at(10, 0, details)).rereadPercent).toBeNull();
+    expect(evidenceOf(at(0, 0, {}), at(10, 9, {})).rereadPercent).toBeNull();
+    expect(evidenceOf(at(0, 0, details), at(1, 9))).toMatchObject({ rereadPercent: null });
   });
 });
 

@@ -7,7 +7,7 @@ import type { JobReading } from "../jobReading.ts";
 import { busyPercentBetween, type MachineReading } from "../machine.ts";
 import type { MeasuredUse } from "../measuredUse.ts";
 import type { JobNetwork } from "../network/networkReader.ts";
-import { type Rates, ratesBetween } from "../rates.ts";
+import { type DetailRates, detailRatesBetween, type Rates, ratesBetween } from "../rates.ts";
 import { tenantThrottledPercent } from "../tenants.ts";
 import type { Evidence } from "./judge.ts";
 import { type Pace, paceByIntent } from "./pace.ts";
@@ -50,6 +50,7 @@ export class EvidenceWindow {
       speed: use.media.state === "finishing" ? null : (use.media.speed?.factor ?? null),
       cpuCores,
       ...pressureOf(rates),
+      ...diskUseOf(rates, detailRatesBetween(first.reading.details, use.now.details)),
       throttledPercent:
         rates === null ? null : (rates.throttledPercent ?? withoutPeriods(use.job, undefined)),
       tenantThrottledPercent: this.#tenantThrottled(first, use),
@@ -82,6 +83,17 @@ function pressureOf(rates: Rates | null) {
     cpuPressurePercent: rates?.pressure.cpuSomePercent ?? null,
     memoryFullPercent: rates?.pressure.memoryFullPercent ?? null,
     ioFullPercent: rates?.pressure.ioFullPercent ?? null,
+  };
+}
+
+/** `details`: they are read less often, so that their rates are of another time, and `null` where they were not read again. */
+function diskUseOf(rates: Rates | null, details: DetailRates): Pick<Evidence, "rereadPercent" | "disks"> {
+  const [rbps, wbps] = [rates?.readBytesPerSecond ?? null, rates?.writeBytesPerSecond ?? null];
+  const reread = details.rereadBytesPerSecond;
+  return {
+    rereadPercent:
+      rbps === null || reread === null || rbps === 0 ? null : Math.min(100, (100 * reread) / rbps),
+    disks: { rbps, wbps, riops: details.readOperationsPerSecond, wiops: details.writeOperationsPerSecond },
   };
 }
 

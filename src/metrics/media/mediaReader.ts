@@ -3,6 +3,7 @@ import type { FileText, OpenFile } from "../../linux/proc/openFiles.ts";
 import { SlowReader } from "../../linux/proc/slowFacts/slowReader.ts";
 import { Lengths } from "./lengths.ts";
 import { FileMaps } from "./probe.ts";
+import { remainingSecondsOf } from "./remaining.ts";
 import {
   addedSeconds,
   type Playlist,
@@ -173,7 +174,6 @@ export class MediaReader {
     const { speed } = own.meter;
     const isStill = own.meter.stillSinceMs(this.#host.bootNow()) >= STUCK_AFTER_MS;
     const isFinishing = reading.isAtEnd || (reading.percent !== null && reading.percent >= MAX_PERCENT);
-    const leftSeconds = lengthSeconds === null || mediaSeconds === null ? null : lengthSeconds - mediaSeconds;
     return {
       source: own.source.kind,
       mediaSeconds,
@@ -183,8 +183,7 @@ export class MediaReader {
       percent: reading.percent === null ? null : Math.min(MAX_PERCENT, reading.percent),
       isEstimate,
       speed,
-      remainingSeconds:
-        leftSeconds === null || !speed?.factor ? null : Math.max(0, leftSeconds / speed.factor),
+      remainingSeconds: remainingSecondsOf(reading, speed),
       state: isFinishing ? "finishing" : isStill ? "stuck" : "running",
     };
   }

@@ -3,6 +3,7 @@ import { describeOn, makeJob } from "../../../../test/support/cgroupJobs.ts";
 import { FAKE_V2, fakeMachine, REAL_V2, writeAsOperator } from "../../../../test/support/cgroupMachines.ts";
 import { fakeV2 } from "../../../../test/support/fakeCgroups.ts";
 import type { JobCgroup } from "../jobCgroup.ts";
+import { detailReader } from "../jobCounters.ts";
 import { applyCgroupLimits } from "../jobLimits.ts";
 import { readUsage } from "../jobUsage.ts";
 
@@ -42,6 +43,19 @@ test("a limit that the workload set below its own cgroup, and reached, is no hit
   const job = makeJob(machine, LIMITS);
   fake.set(`${pathOf(job)}/memory.events`, "low 0\nhigh 0\nmax 9\noom 1\noom_kill 1\noom_group_kill 0");
   expect(readUsage(job)).toMatchObject({ oomKills: 1, memoryMaxHits: 0 });
+});
+
+test("what was read again is counted in bytes, also by kernels that count only files", async () => {
+  const fake = fakeV2();
+  await using machine = fakeMachine(fake);
+  const job = makeJob(machine, LIMITS);
+  const rereadAfter = (stat: string): number | null => {
+    fake.set(`${pathOf(job)}/memory.stat`, stat);
+    return detailReader(job)().rereadBytes;
+  };
+  expect(rereadAfter("workingset_refault_anon 7\nworkingset_refault_file 3")).toBe(3 * 4096);
+  expect(rereadAfter("workingset_refault 2")).toBe(2 * 4096);
+  expect(rereadAfter("anon 0")).toBeNull();
 });
 
 test("pressure is the time in which some thread waited, and unknown where the kernel does not report it", async () => {

@@ -25,11 +25,19 @@ export const memory: CgroupController = {
       anonymousBytes: counterIn(stat, "anon") ?? null,
       fileBytes: counterIn(stat, "file") ?? null,
       majorFaults: counterIn(stat, "pgmajfault") ?? null,
+      rereadBytes: rereadBytesIn(stat),
       memoryPeakBytes: readNumber(directory, "memory.peak") ?? null,
       oomKills: readCounters(directory, "memory.events").get("oom_kill") ?? null,
     };
   },
 };
+
+// workingset_refault_file 16282
+/** Before 5.9 only pages of files are counted, in a line without a suffix. */
+function rereadBytesIn(stat: string): number | null {
+  const pages = counterIn(stat, "workingset_refault_file") ?? counterIn(stat, "workingset_refault");
+  return pages === undefined ? null : pages * PAGE_BYTES;
+}
 
 /** The cgroup can be its owner's, whose choice stays; the outcome mentions what it means for the workload. */
 function mentionOomGroup(outcome: LimitOutcome, directory: CgroupDirectory): LimitOutcome {
