@@ -25,6 +25,7 @@ const SECTIONS: [heading: string, path: PropertyKey[], text: string][] = [
     ["rules", 0, "match", "labels"],
     "In labels of a rule's match: the identity of a process in its scheduler. Jobs have them as their own labels.",
   ],
+  ["INTENTS", ["intents"], "In intents. Jobs with the intent of a rule get these limits."],
   ["RETENTION", ["retention"], "In retention."],
   [
     "LIMITS",

@@ -190,7 +190,8 @@ function inspect(jobId: string): any {
 }
 
 function openJobs(): string[] {
-  const jobs = JSON.parse(system.must("ffrtmp ps --json")) as { job_id: string }[];
+  // The messages may name jobs of other state directories of the machine.
+  const jobs = JSON.parse(system.must("ffrtmp ps --json 2>/dev/null")) as { job_id: string }[];
   return jobs.map((job) => job.job_id).sort();
 }
 

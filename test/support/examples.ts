@@ -12,7 +12,9 @@ const OF_OTHERS = /another state directory|^ *try: ffrtmp ps --state-path/;
 /** The PID in the documents that stands for a running process. */
 const EXAMPLE_PID = /\b4026\b/g;
 /** Commands that run until they are stopped, unless one of the options ends them. */
-const ENDLESS = /^ffrtmp (?:attach|watch|stats|events .*-f|logs .*-f|run(?! -d))\b/;
+const ENDLESS = /^ffrtmp (?:attach|watch|stats|events .*-f|logs .*-f|fleet agent|run(?! -d))\b/;
+/** On a machine that is no node of a fleet, it says how to become one. */
+const OF_A_NODE = /^ffrtmp fleet agent\b/;
 const ENDING = / --(?:once|dry-run|detach|policy)\b| -d\b/;
 const STOPPED_AFTER_S = 4;
 const SIGINT_CODES = [0, 124, 130];
@@ -109,7 +111,8 @@ export async function runExample(
   const [output] = await Promise.all([Promise.all(texts), child.exited]);
   const code = await child.exited;
   const isExpected = isEndless ? SIGINT_CODES.includes(code) : code === 0;
-  return { isExpected, code, output: output.join("") };
+  const isNoNode = OF_A_NODE.test(line) && code === 2 && output.join("").includes("join a fleet");
+  return { isExpected: isExpected || isNoNode, code, output: output.join("") };
 }
 
 /**
