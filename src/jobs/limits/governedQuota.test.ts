@@ -4,6 +4,7 @@ import { makeUsable } from "../../../test/support/cgroupMachines.ts";
 import { type FakeOwner, useGovernedFakes } from "../../../test/support/governedFakes.ts";
 import type { Limits } from "../../limits/limits.ts";
 import { detach } from "../attach/detach.ts";
+import type { Context } from "../context.ts";
 import { recordExit } from "../exit/recordExit.ts";
 import type { RunningJob } from "../model/job.ts";
 import { jobCgroupOf } from "../placement/jobCgroup.ts";
@@ -195,6 +196,55 @@ test.each(BOXES)("%s, a death before or after the write is repaired by the next 
     expect(governedQuotaOf(now(box))).toBeUndefined();
   }
 });
+
+/** Returns a context whose process dies before its write number `at` to a quota on v1, counted from 1. */
+function dyingAt({ machine: { context, fake } }: Box, at: number): { context: Context; revive(): void } {
+  const { ledger } = context;
+  const { recordOutcomes, recordJournal } = ledger;
+  let writes = 0;
+  const write: typeof fake.fs.write = (path, data) => {
+    if (path.includes("/cpu.cfs_") && ++writes >= at) {
+      ledger.recordOutcomes = ledger.recordJournal = () => {
+        throw new Death();
+      };
+    } else fake.fs.write(path, data);
+  };
+  return {
+    context: { ...context, host: { ...context.host, cgroupFs: { ...fake.fs, write } } },
+    revive: () => void Object.assign(ledger, { recordOutcomes, recordJournal }),
+  };
+}
+
+test.each([
+  ["no quota", {}, "max"],
+  ["a quota with a longer period", HALF, "50000 100000"],
+  ["a quota with a shorter period", { cpuMax: { quotaUsec: 5000, periodUsec: 10_000 } }, "5000 10000"],
+] as const)(
+  "on v1, a death between a quota and its period leaves nothing behind, with %s",
+  (_, limits, own) => {
+    for (const act of ["set", "lift"]) {
+      const box = openV1(limits);
+      if (act === "lift") set(box, 0.2);
+      const before = box.quota();
+      const first = dyingAt(box, 2);
+      expect(() =>
+        act === "set"
+          ? setGovernedQuota(first.context, box.job, 0.1, BECAUSE)
+          : liftGovernedQuota(first.context, now(box)),
+      ).toThrow(Death);
+      first.revive();
+      expect([before, own]).not.toContain(box.quota());
+      expect(read(box)).toHaveProperty("ceilingCores");
+      // The next one dies before its first write.
+      const second = dyingAt(box, 1);
+      expect(() => setGovernedQuota(second.context, box.job, 0.3, BECAUSE)).toThrow(Death);
+      second.revive();
+      lift(box);
+      expect(box.quota()).toBe(own);
+      expect(governedQuotaOf(now(box))).toBeUndefined();
+    }
+  },
+);
 
 test.each(BOXES)("%s, a change of limits drops the quota", (_, open) => {
   const box = open();

@@ -2,8 +2,9 @@ import { type CpuMax, formatCpuMax, parseCpuMax } from "../../limits/grammar.ts"
 import type { Limits } from "../../limits/limits.ts";
 import { isInForce, type LimitOutcome } from "../../limits/outcome.ts";
 import { ValueFault } from "../../limits/units.ts";
+import { DEFAULT_PERIOD_USEC } from "../../linux/cgroup/cpuMax.ts";
 import { readLimitsAbove, readOwnLimits } from "../../linux/cgroup/effectiveLimits.ts";
-import type { JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
+import type { JobCgroup, JobDirectory } from "../../linux/cgroup/jobCgroup.ts";
 import { applyCgroupLimits, liftCgroupLimits } from "../../linux/cgroup/jobLimits.ts";
 import { recordOwnersValues, recordWritten } from "../../linux/cgroup/ownerFiles.ts";
 import { recordCgroup } from "../changes.ts";
@@ -47,10 +48,13 @@ export function readGovernedQuota(job: RunningJob, cgroup: JobCgroup): FoundQuot
     const isKnown = place.placedAs === "in-place" || own === undefined || coresOf(own) === coresOf(explicit);
     return isKnown ? { quotaCores: null, ceilingCores } : { wanted: textOf(explicit), found };
   }
-  // The value from before a write that was recorded, or from after it.
-  if (found === record.wanted) return { quotaCores: coresOf(own), ceilingCores };
-  if (found === record.actual)
-    return { quotaCores: isGovernors(record.actual) ? coresOf(own) : null, ceilingCores };
+  // The value from before a write that was recorded, from after it, or from between its two files.
+  if (found === record.wanted || isHalfWritten(place, own, [record.wanted, record.actual, textOf(explicit)]))
+    return { quotaCores: coresOf(own), ceilingCores };
+  if (found === record.actual) {
+    const isOurs = place.placedAs === "in-place" ? isGovernors(found) : coresOf(own) !== coresOf(explicit);
+    return { quotaCores: isOurs ? coresOf(own) : null, ceilingCores };
+  }
   return { wanted: record.actual ?? record.wanted, found };
 }
 
@@ -189,12 +193,33 @@ function coresOf(max: CpuMax | undefined): number | null {
   return max === undefined || max.quotaUsec === "max" ? null : max.quotaUsec / max.periodUsec;
 }
 
+/**
+ * Returns whether a quota and its period are from two of these values: v1 has a file for each, and an ffrtmp can die between
+ * the two writes.
+ */
+function isHalfWritten(
+  { hierarchy }: JobDirectory,
+  own: CpuMax | undefined,
+  texts: readonly (string | undefined)[],
+): boolean {
+  if (hierarchy.version !== 1 || own === undefined) return false;
+  const values = texts.flatMap((text) => (text === undefined ? [] : (cpuMaxOf(text) ?? [])));
+  const periods = [DEFAULT_PERIOD_USEC, ...values.map(({ periodUsec }) => periodUsec)];
+  return values.some(({ quotaUsec }) => quotaUsec === own.quotaUsec) && periods.includes(own.periodUsec);
+}
+
 /** Returns whether a quota is one that the governor has written, and not the job's own from before. */
 function isGovernors(text: string): boolean {
+  return cpuMaxOf(text)?.periodUsec === PERIOD_USEC;
+}
+
+/** Returns `undefined` for the text of no quota. */
+function cpuMaxOf(text: string): CpuMax | undefined {
+  if (text === NO_QUOTA) return undefined;
   try {
-    return parseCpuMax(text).periodUsec === PERIOD_USEC;
+    return parseCpuMax(text);
   } catch (error) {
-    if (error instanceof ValueFault) return false;
+    if (error instanceof ValueFault) return undefined;
     throw error;
   }
 }
