@@ -227,6 +227,19 @@ test("a quota is lifted when the weight counts again, and when the last live job
   }
 });
 
+test("a quota is lifted when the job is batch no more and keeps its limits", () => {
+  for (const intent of [null, "nightly", "live"]) {
+    const rig = openRig(1);
+    rig.steps(2, 3);
+    expect(rig.quota()).not.toBeNull();
+    rig.machine.context.ledger.recordSpec(rig.job, { intent });
+    applyGates(rig.machine.context);
+    rig.governor.check();
+    expect(rig.quota()).toBeNull();
+    expect(governedQuotaOf(rig.now())).toBeUndefined();
+  }
+});
+
 test.each(VERSIONS)("on v%d, a dry run reports what it would set, and writes nothing", (version) => {
   const rig = openRig(version, { mode: "dry-run", headroom: { cores: 0.5 } });
   rig.steps(3, 1.5);

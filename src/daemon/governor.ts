@@ -90,12 +90,13 @@ export class HeadroomGovernor {
   check(): void {
     if (this.#isStopped) return;
     const mode = this.#context.store.policy.governor?.mode;
-    const jobs = this.#batchJobs();
-    for (const job of jobs) {
+    const running = this.#runningJobs();
+    for (const job of running) {
       if (governedQuotaOf(job) === undefined) continue;
       const reason = mode === "on" ? whyNotGoverned(job) : "the policy has no governor that is on";
       if (reason !== undefined) this.#release(job, reason);
     }
+    const jobs = running.filter(isBatch);
     const keys = new Set(jobs.map(({ key }) => key));
     for (const known of [this.#imagined, this.#changedMs, this.#pausedUntilMs, this.#announced])
       for (const key of known.keys()) if (!keys.has(key)) known.delete(key);
@@ -124,10 +125,9 @@ export class HeadroomGovernor {
     this.#state = undefined;
   }
 
-  /** As they are recorded: another process may have changed them. */
-  #batchJobs(): RunningJob[] {
-    const running = this.#context.ledger.openJobsWithIntent().filter((job) => job.state === "running");
-    return running.filter(({ intent }) => isIntent(intent) && intent !== "live");
+  /** The jobs with an intent, or with a quota from when they had one, as they are recorded: another process may have changed them. */
+  #runningJobs(): RunningJob[] {
+    return this.#context.ledger.openJobsWithIntent().filter((job) => job.state === "running");
   }
 
   /** Takes a sample, and sets the quotas by it. A timer calls this. */
@@ -135,7 +135,7 @@ export class HeadroomGovernor {
     const { host, store } = this.#context;
     const { governor } = store.policy;
     if (governor === undefined) return;
-    const batch = this.#batchJobs();
+    const batch = this.#runningJobs().filter(isBatch);
     const { cpuTicks, cpuCount: cores } = readMachine(host);
     if (cpuTicks !== null) this.#addReading(cpuTicks.busy, batch);
     const isDryRun = governor.mode === "dry-run";
@@ -257,6 +257,10 @@ export class HeadroomGovernor {
     this.#reportedMs = nowMs;
     this.#context.bus.emit({ kind: "quotas-governed", ...facts });
   }
+}
+
+function isBatch({ intent }: RunningJob): boolean {
+  return isIntent(intent) && intent !== "live";
 }
 
 function whyNotGoverned(job: RunningJob): string | undefined {
