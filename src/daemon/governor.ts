@@ -1,4 +1,5 @@
 import type { Context } from "../jobs/context.ts";
+import { withGateLock } from "../jobs/gateLock.ts";
 import { hasClosedGate } from "../jobs/limits/gates.ts";
 import {
   addGovernorEvent,
@@ -154,11 +155,13 @@ export class HeadroomGovernor {
     for (const { key, job } of jobs) {
       const quota = decided.get(key);
       if (quota === undefined) continue;
-      if (isDryRun) this.#imagined.set(key, quota);
+      if (isDryRun) {
+        this.#imagined.set(key, quota);
+        this.#announced.add(key);
+      }
       // Another one is as tight.
-      else if (quota === null) this.#options.onChange(liftGovernedQuota(this.#context, job));
+      else if (quota === null) this.#lift(job);
       else this.#set(job, quota, reason);
-      this.#announced.add(key);
     }
     const quotas = jobs.map(({ key, job: { jobId }, quotaCores }) => {
       const quota = decided.get(key);
@@ -215,10 +218,12 @@ export class HeadroomGovernor {
   /** An operator who writes another quota means it, and the governor does not fight over it. */
   #handleChange(job: RunningJob, { wanted, found }: { wanted: string; found: string }): void {
     const { host, ledger, bus } = this.#context;
+    const forgotten = forgetGovernedQuota(this.#context, job);
+    if (forgotten === undefined) return;
+    this.#options.onChange(forgotten);
     const nowMs = host.bootNow();
     const earlier = (this.#changedMs.get(job.key) ?? []).filter((atMs) => nowMs - atMs < HOUR_MS);
     this.#changedMs.set(job.key, [...earlier, nowMs]);
-    this.#options.onChange(forgetGovernedQuota(this.#context, job));
     if (earlier.length + 1 < MAX_REPAIRS_PER_HOUR) return;
     const drift = { what: "governor's cpu.max", wanted, found } as const;
     ledger.addEvent(job, { atMs: host.now(), atBootMs: nowMs, kind: "left_alone", detail: drift });
@@ -241,11 +246,20 @@ export class HeadroomGovernor {
     if (governedQuotaOf(changed) === undefined)
       this.#pausedUntilMs.set(job.key, this.#context.host.bootNow() + REFUSED_PAUSE_MS);
     else if (!this.#announced.has(job.key)) addGovernorEvent(this.#context, changed, because);
+    this.#announced.add(job.key);
+  }
+
+  /** Returns `undefined`, having done nothing, while another process changes gates or limits: the next step tries again. */
+  #lift(job: RunningJob, reason?: string): RunningJob | undefined {
+    const lifted = withGateLock(this.#context, () => liftGovernedQuota(this.#context, job, reason));
+    if (lifted === "busy") return undefined;
+    this.#options.onChange(lifted);
+    return lifted;
   }
 
   #release(job: RunningJob, reason: string): void {
-    const lifted = liftGovernedQuota(this.#context, job, reason);
-    this.#options.onChange(lifted);
+    const lifted = this.#lift(job, reason);
+    if (lifted === undefined) return;
     this.#announced.delete(job.key);
     if (governedQuotaOf(lifted) === undefined)
       this.#context.bus.emit({ kind: "quota-lifted", job: lifted, reason });

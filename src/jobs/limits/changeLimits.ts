@@ -7,6 +7,7 @@ import { liftCgroupLimits } from "../../linux/cgroup/jobLimits.ts";
 import { restoreAttributes } from "../../linux/proc/taskAttributes.ts";
 import { attributesOf } from "../changes.ts";
 import type { Context } from "../context.ts";
+import { undoInGateLock } from "../gateLock.ts";
 import { limitsInForce, type Tenant } from "../job.ts";
 import type { RunningJob } from "../model/job.ts";
 import { leaveCpuCgroup } from "../placement/leaveCpuCgroup.ts";
@@ -21,7 +22,19 @@ import { liftGovernedQuota } from "./governedQuota.ts";
 export function changeLimits(
   context: Context,
   seen: RunningJob,
-  { tenant, ...change }: Omit<SpecChange, "tenant"> & { tenant?: Tenant | null },
+  change: LimitsChange,
+  because: string,
+): RunningJob {
+  // The governor changes the same files and records twice a second.
+  return undoInGateLock(context, seen, () => changeInLock(context, seen, change, because));
+}
+
+type LimitsChange = Omit<SpecChange, "tenant"> & { tenant?: Tenant | null };
+
+function changeInLock(
+  context: Context,
+  seen: RunningJob,
+  { tenant, ...change }: LimitsChange,
   because: string,
 ): RunningJob {
   const { host, ledger } = context;
@@ -41,7 +54,9 @@ export function changeLimits(
   const options = { total: tenant?.limits, isFirst: false };
   const governed = governTree(context, restored, cgroup, job.process, options);
   const totals = tenant === undefined ? before.filter(({ of }) => of === "tenant") : [];
-  const outcomes = [...governed.outcomes, ...totals];
+  // A quota of the governor that could not be removed: the next `watch` does that.
+  const left = before.filter(({ of }) => of === "governor");
+  const outcomes = [...governed.outcomes, ...totals, ...left];
   const moved = removeFormerCgroup(context, governed.job, cgroup);
   const failures = [
     ...liftCgroupLimits(cgroup, staleLimits(before, outcomes, undefined)),

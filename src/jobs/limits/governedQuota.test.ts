@@ -3,13 +3,21 @@ import { dirname } from "node:path";
 import { makeUsable } from "../../../test/support/cgroupMachines.ts";
 import { type FakeOwner, useGovernedFakes } from "../../../test/support/governedFakes.ts";
 import type { Limits } from "../../limits/limits.ts";
+import { closeFd } from "../../sys/descriptor.ts";
+import { lockFile } from "../../sys/fileLock.ts";
 import { detach } from "../attach/detach.ts";
 import type { Context } from "../context.ts";
 import { recordExit } from "../exit/recordExit.ts";
 import type { RunningJob } from "../model/job.ts";
 import { jobCgroupOf } from "../placement/jobCgroup.ts";
 import { changeLimits } from "./changeLimits.ts";
-import { governedQuotaOf, liftGovernedQuota, readGovernedQuota, setGovernedQuota } from "./governedQuota.ts";
+import {
+  forgetGovernedQuota,
+  governedQuotaOf,
+  liftGovernedQuota,
+  readGovernedQuota,
+  setGovernedQuota,
+} from "./governedQuota.ts";
 
 const { openHybridOwner, openOwner } = useGovernedFakes();
 const BOX = "/docker/abc";
@@ -259,6 +267,71 @@ test.each(BOXES)("%s, a change of limits drops the quota", (_, open) => {
   changeLimits(box.machine.context, now(box), { labels: { plan: "shared" } }, "by hand");
   expect(box.quota()).toBe("max");
   expect(governedQuotaOf(now(box))).toBeUndefined();
+});
+
+test.each(BOXES)(
+  "%s, a limit that was set since the decision is not loosened, nor its record lost",
+  (_, open) => {
+    const box = open();
+    const { context } = box.machine;
+    set(box, 0.4);
+    changeLimits(context, now(box), { byHand: HALF }, "by hand");
+    const { outcomes } = now(box);
+    expect(set(box, 0.6)?.outcomes).toEqual(outcomes);
+    expect(box.quota()).toBe("50000 100000");
+    // The record that a step has read before.
+    expect(forgetGovernedQuota(context, box.job)).toBeUndefined();
+    expect(now(box).outcomes).toEqual(outcomes);
+  },
+);
+
+test.each(BOXES)(
+  "%s, while another process has the lock, no quota is set or forgotten, and limits change",
+  (_, open) => {
+    const box = open();
+    const { context } = box.machine;
+    set(box, 0.4);
+    box.write("10000 100000");
+    const lock = lockFile(context.state.gateLock);
+    expect(set(box, 0.3)).toBeUndefined();
+    expect(forgetGovernedQuota(context, box.job)).toBeUndefined();
+    expect(box.quota()).toBe("10000 100000");
+    changeLimits(
+      context,
+      now(box),
+      { byHand: { cpuMax: { quotaUsec: 8000, periodUsec: 100_000 } } },
+      "by hand",
+    );
+    expect(box.quota()).toBe("8000 100000");
+    if (typeof lock === "number") closeFd(lock);
+  },
+);
+
+test.each(BOXES)("%s, no quota is set between the writes and the records of other limits", (_, open) => {
+  const box = open();
+  const { context } = box.machine;
+  const { ledger } = context;
+  const recordSpec = ledger.recordSpec.bind(ledger);
+  const results: unknown[] = [];
+  ledger.recordSpec = (job, change) => {
+    results.push(set(box, 0.3));
+    return recordSpec(job, change);
+  };
+  changeLimits(context, now(box), { byHand: HALF }, "by hand");
+  expect(results).toEqual([undefined]);
+  expect(box.quota()).toBe("50000 100000");
+});
+
+test("a quota that cannot be removed stays recorded when limits change", () => {
+  const box = openV1();
+  set(box, 0.6);
+  box.machine.fake.setAccess("read-only", "/sys/fs/cgroup/cpu");
+  const context = { ...box.machine.context, warn() {} };
+  changeLimits(context, now(box), { byHand: { pidsMax: 50 } }, "by hand");
+  expect(governedQuotaOf(now(box))).toMatchObject({ outcome: "partial", actual: "12000 20000" });
+  box.machine.fake.setAccess("full", "/sys/fs/cgroup/cpu");
+  lift(box);
+  expect(box.quota()).toBe("max");
 });
 
 test("a job that has ended gets no quota", () => {

@@ -9,6 +9,7 @@ import { applyCgroupLimits, liftCgroupLimits } from "../../linux/cgroup/jobLimit
 import { recordOwnersValues, recordWritten } from "../../linux/cgroup/ownerFiles.ts";
 import { recordCgroup } from "../changes.ts";
 import type { Context } from "../context.ts";
+import { withGateLock } from "../gateLock.ts";
 import { limitsInForce } from "../job.ts";
 import type { RunningJob } from "../model/job.ts";
 import { jobCgroupOf } from "../placement/jobCgroup.ts";
@@ -60,8 +61,8 @@ export function readGovernedQuota(job: RunningJob, cgroup: JobCgroup): FoundQuot
 
 /**
  * Sets the quota of the governor in the cgroup of a job. It is recorded before the write, and read back. `because` says what
- * is left. Returns the job as it is recorded then; `undefined` when it has ended. The caller has made sure that nothing else
- * limits the job as tightly.
+ * is left. Where something else limits the job as tightly, it gets none. Returns the job as it is recorded then; `undefined`
+ * when nothing was done: it has ended, something else has written its quota, or another process changes gates or limits.
  */
 export function setGovernedQuota(
   context: Context,
@@ -69,9 +70,18 @@ export function setGovernedQuota(
   cores: number,
   because: string,
 ): RunningJob | undefined {
+  const set = withGateLock(context, () => setInLock(context, key, cores, because));
+  return set === "busy" ? undefined : set;
+}
+
+function setInLock(context: Context, key: string, cores: number, because: string): RunningJob | undefined {
   const seen = runningJob(context, key);
   if (seen === undefined) return undefined;
   const cgroup = jobCgroupOf(context, seen);
+  // The limits of the job may have changed since the caller has decided.
+  const found = readGovernedQuota(seen, cgroup);
+  if (found === "unavailable" || "found" in found) return undefined;
+  if (found.ceilingCores !== null && found.ceilingCores <= cores) return liftGovernedQuota(context, seen);
   const quotaUsec = Math.max(MIN_QUOTA_USEC, Math.floor(cores * PERIOD_USEC));
   const limits: Limits = { cpuMax: { quotaUsec, periodUsec: PERIOD_USEC } };
   const pending: LimitOutcome = {
@@ -118,13 +128,29 @@ export function liftGovernedQuota(context: Context, seen: RunningJob, because?: 
     const actual = quota.actual ?? quota.wanted;
     return record(context, current, { ...quota, outcome: "partial", actual, because: reason });
   }
-  const lifted = forgetGovernedQuota(context, current);
+  const lifted = removeRecord(context, current);
   if (because !== undefined) addGovernorEvent(context, lifted, because, job);
   return lifted;
 }
 
-/** Removes the record of the quota, and leaves the quota as it is. */
-export function forgetGovernedQuota({ ledger }: Context, job: RunningJob): RunningJob {
+/**
+ * Removes the record of a quota that something else has written since, and leaves the quota as it is. Returns the job as it is
+ * recorded then; `undefined` when nothing was done: the quota is as it should be by now, or another process changes it.
+ */
+export function forgetGovernedQuota(
+  context: Context,
+  { key }: Pick<RunningJob, "key">,
+): RunningJob | undefined {
+  const forgotten = withGateLock(context, () => {
+    const job = runningJob(context, key);
+    const found = job && readGovernedQuota(job, jobCgroupOf(context, job));
+    if (job === undefined || found === undefined || found === "unavailable") return undefined;
+    return "found" in found ? removeRecord(context, job) : undefined;
+  });
+  return forgotten === "busy" ? undefined : forgotten;
+}
+
+function removeRecord({ ledger }: Context, job: RunningJob): RunningJob {
   return ledger.recordOutcomes(
     job,
     job.outcomes.filter(({ of }) => of !== "governor"),
