@@ -334,6 +334,47 @@ test("a quota that cannot be removed stays recorded when limits change", () => {
   expect(box.quota()).toBe("max");
 });
 
+test.each(BOXES)(
+  "%s, a quota in a cgroup that is not visible stays recorded, with all that is to be undone",
+  (_, open) => {
+    const box = open();
+    set(box, 0.6);
+    const { context } = box.machine;
+    const before = now(box);
+    const isCpu = (controllers: readonly string[]) => controllers.length === 0 || controllers.includes("cpu");
+    const others = context.hierarchies.filter(({ controllers }) => !isCpu(controllers));
+    for (const hierarchies of [[], others]) {
+      liftGovernedQuota({ ...context, hierarchies }, before);
+      expect(now(box)).toEqual(before);
+    }
+    lift(box);
+    expect(box.quota()).toBe("max");
+  },
+);
+
+test("on v1, a quota is forgotten that is gone with its cgroup", () => {
+  const box = openV1();
+  set(box, 0.6);
+  const { fs } = box.machine.fake;
+  const [group = ""] = fs.children(box.around);
+  fs.write(`${box.around}/cgroup.procs`, "20");
+  fs.rmdir(`${box.around}/${group}`);
+  lift(box);
+  expect(governedQuotaOf(now(box))).toBeUndefined();
+});
+
+test("on v1, a quota leaves the journal of other hierarchies as it is, where these are not visible", () => {
+  const box = openV1();
+  const { context } = box.machine;
+  const { changes, cgroup } = now(box);
+  const hierarchies = context.hierarchies.filter(({ controllers }) => controllers.includes("cpu"));
+  setGovernedQuota({ ...context, hierarchies }, box.job, 0.6, BECAUSE);
+  expect(box.quota()).toBe("12000 20000");
+  liftGovernedQuota({ ...context, hierarchies }, now(box));
+  expect(box.quota()).toBe("max");
+  expect(now(box)).toMatchObject({ changes, cgroup });
+});
+
 test("a job that has ended gets no quota", () => {
   const box = openV2("in-place");
   const { context, fake } = box.machine;

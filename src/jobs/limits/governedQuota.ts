@@ -7,6 +7,7 @@ import { readLimitsAbove, readOwnLimits } from "../../linux/cgroup/effectiveLimi
 import type { JobCgroup, JobDirectory } from "../../linux/cgroup/jobCgroup.ts";
 import { applyCgroupLimits, liftCgroupLimits } from "../../linux/cgroup/jobLimits.ts";
 import { recordOwnersValues, recordWritten } from "../../linux/cgroup/ownerFiles.ts";
+import { isCgroupChange } from "../../linux/change.ts";
 import { recordCgroup } from "../changes.ts";
 import type { Context } from "../context.ts";
 import { withGateLock } from "../gateLock.ts";
@@ -101,7 +102,7 @@ function setInLock(context: Context, key: string, cores: number, because: string
     liftCgroupLimits(cgroup, ["cpu.max"]);
     return undefined;
   }
-  job = recordCgroup(context, job, cgroup);
+  job = recordOwners(context, job, cgroup);
   if (outcome === undefined || !isInForce(outcome) || outcome.heldBy !== undefined)
     return liftGovernedQuota(context, job);
   const reason = [because, outcome.because].filter(Boolean).join("; ");
@@ -110,7 +111,8 @@ function setInLock(context: Context, key: string, cores: number, because: string
 
 /**
  * Puts back the quota that a job has without the governor: its own, or none. One that something else has written since
- * stays. Returns the job as it is recorded now: still with a quota of the governor if that could not be removed.
+ * stays. Returns the job as it is recorded now: still with a quota of the governor if that could not be removed, or not be
+ * looked at.
  */
 export function liftGovernedQuota(context: Context, seen: RunningJob, because?: string): RunningJob {
   const job = runningJob(context, seen.key);
@@ -118,9 +120,10 @@ export function liftGovernedQuota(context: Context, seen: RunningJob, because?: 
   if (job === undefined || quota === undefined) return job ?? seen;
   const cgroup = jobCgroupOf(context, job);
   const found = readGovernedQuota(job, cgroup);
+  if (found === "unavailable" && isHidden(context, job, cgroup)) return job;
   const isInForceStill = found !== "unavailable" && "quotaCores" in found && found.quotaCores !== null;
   const failures = isInForceStill ? putBack(context, job, cgroup) : [];
-  const current = recordCgroup(context, job, cgroup);
+  const current = recordOwners(context, job, cgroup);
   if (failures.length > 0) {
     const reason = `could not be removed: ${failures.join("; ")}`;
     if (quota.because !== reason)
@@ -173,7 +176,12 @@ function recordBeforeWrite(context: Context, job: RunningJob, cgroup: JobCgroup)
   const changes = cgroup.changes.map((change) =>
     change.kind === "file-written" && change.path.endsWith("/cpu.max") ? { ...change, after: null } : change,
   );
-  return recordCgroup(context, job, { ...cgroup, changes });
+  return recordOwners(context, job, { ...cgroup, changes });
+}
+
+/** Only in place a quota has a part in the journal, which must keep what it has of hierarchies that are not visible now. */
+function recordOwners(context: Context, job: RunningJob, cgroup: JobCgroup): RunningJob {
+  return findPlace(cgroup)?.placedAs === "in-place" ? recordCgroup(context, job, cgroup) : job;
 }
 
 function record({ ledger }: Context, job: RunningJob, outcome: LimitOutcome): RunningJob {
@@ -198,6 +206,12 @@ export function addGovernorEvent(
 function runningJob({ ledger }: Context, key: string): RunningJob | undefined {
   const job = ledger.job(key);
   return job?.state === "running" ? job : undefined;
+}
+
+/** Returns whether a part of the job's cgroup is not visible now, so that a quota can be there still. */
+function isHidden({ hierarchies }: Context, job: RunningJob, cgroup: JobCgroup): boolean {
+  const isUnusable = cgroup.changes.length === 0 && job.changes.some(isCgroupChange);
+  return isUnusable || job.cgroup.some((each) => !hierarchies.some(({ key }) => key === each.hierarchy));
 }
 
 function findPlace({ directories }: JobCgroup) {
