@@ -1,3 +1,4 @@
+import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
 import { dirname } from "node:path";
 import { makeUsable } from "../../../test/support/cgroupMachines.ts";
@@ -374,6 +375,25 @@ test("on v1, a quota leaves the journal of other hierarchies as it is, where the
   expect(box.quota()).toBe("max");
   expect(now(box)).toMatchObject({ changes, cgroup });
 });
+
+test("while the ledger cannot be written, no quota is, and no records wait for each step", () => {
+  const box = openV2("in-place");
+  const { ledger } = box.machine.context;
+  set(box, 0.6);
+  const holder = new Database(ledger.path);
+  holder.run("BEGIN IMMEDIATE");
+  for (let step = 0; step < 5; step++) expect(set(box, 0.4)).toBeUndefined();
+  expect(box.quota()).toBe("12000 20000");
+  expect(ledger.flush()).toBeLessThan(3);
+  expect(read(box)).toMatchObject({ quotaCores: 0.6 });
+  holder.run("ROLLBACK");
+  holder.close();
+  expect(ledger.flush()).toBe(0);
+  set(box, 0.4);
+  expect(box.quota()).toBe("8000 20000");
+  lift(box);
+  expect(box.quota()).toBe("max");
+}, 60_000);
 
 test("a job that has ended gets no quota", () => {
   const box = openV2("in-place");

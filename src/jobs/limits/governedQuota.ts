@@ -63,7 +63,8 @@ export function readGovernedQuota(job: RunningJob, cgroup: JobCgroup): FoundQuot
 /**
  * Sets the quota of the governor in the cgroup of a job. It is recorded before the write, and read back. `because` says what
  * is left. Where something else limits the job as tightly, it gets none. Returns the job as it is recorded then; `undefined`
- * when nothing was done: it has ended, something else has written its quota, or another process changes gates or limits.
+ * when nothing was done: it has ended, something else has written its quota, another process changes gates or limits, or the
+ * ledger cannot be written.
  */
 export function setGovernedQuota(
   context: Context,
@@ -76,6 +77,8 @@ export function setGovernedQuota(
 }
 
 function setInLock(context: Context, key: string, cores: number, because: string): RunningJob | undefined {
+  // Records that wait twice a second would take the room of all others.
+  if (isWaiting(context)) return undefined;
   const seen = runningJob(context, key);
   if (seen === undefined) return undefined;
   const cgroup = jobCgroupOf(context, seen);
@@ -95,6 +98,8 @@ function setInLock(context: Context, key: string, cores: number, because: string
   };
   recordOwnersValues(cgroup, limits);
   let job = record(context, recordBeforeWrite(context, seen, cgroup), pending);
+  // After a death, nothing would tell the quota from that of an operator.
+  if (isWaiting(context)) return undefined;
   const [outcome] = applyCgroupLimits(cgroup, limits);
   recordWritten(cgroup, limits);
   if (runningJob(context, key) === undefined) {
@@ -201,6 +206,11 @@ export function addGovernorEvent(
   };
   const detail = { because, before: texts(before), now: texts(job) };
   ledger.addEvent(job, { atMs: host.now(), kind: "limits_changed", detail });
+}
+
+/** Returns whether changes of the ledger are in memory only. */
+function isWaiting({ ledger }: Context): boolean {
+  return ledger.flush() > 0;
 }
 
 function runningJob({ ledger }: Context, key: string): RunningJob | undefined {
