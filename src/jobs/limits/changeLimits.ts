@@ -13,7 +13,7 @@ import type { RunningJob } from "../model/job.ts";
 import { leaveCpuCgroup } from "../placement/leaveCpuCgroup.ts";
 import { migrateCgroup, removeFormerCgroup } from "../placement/migrateCgroup.ts";
 import { governTree } from "./applyToTree.ts";
-import { liftGovernedQuota } from "./governedQuota.ts";
+import { liftGovernedQuota, liftQuotasOfTenant } from "./governedQuota.ts";
 
 /**
  * Changes the limits and labels of a running job; an absent field stays as it is. A limit that is no longer asked for
@@ -38,7 +38,7 @@ function changeInLock(
   because: string,
 ): RunningJob {
   const { host, ledger } = context;
-  // On v1 the kernel refuses a total of the tenant below the quota of a job in it.
+  if (tenant?.limits.cpuMax !== undefined) liftQuotasOfTenant(context, tenant.name);
   const job = liftGovernedQuota(context, seen);
   const before = job.outcomes;
   const spec = tenant === undefined ? change : { ...change, tenant: tenant?.name ?? null };

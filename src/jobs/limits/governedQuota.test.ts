@@ -376,6 +376,27 @@ test("on v1, a quota leaves the journal of other hierarchies as it is, where the
   expect(now(box)).toMatchObject({ changes, cgroup });
 });
 
+test("on v1, a smaller total of a tenant is applied although all its jobs have quotas of the governor", () => {
+  const totalOf = (quotaUsec: number) => ({
+    name: "acme",
+    limits: { cpuMax: { quotaUsec, periodUsec: 100_000 } },
+  });
+  const machine = openHybridOwner();
+  const jobs = [20, 21].map((pid) => {
+    machine.start(pid, 1);
+    const spec = { jobId: `batch-${pid}`, intent: "batch", tenant: totalOf(200_000) };
+    return machine.govern(pid, { cpuWeight: 1 }, spec);
+  });
+  const { context } = machine;
+  const current = ({ key }: RunningJob) => context.ledger.job(key) as RunningJob;
+  for (const job of jobs) setGovernedQuota(context, job, 0.6, BECAUSE);
+  for (const job of jobs) changeLimits(context, current(job), { tenant: totalOf(40_000) }, "the policy");
+  for (const job of jobs)
+    expect(current(job).outcomes.filter(({ of }) => of !== undefined)).toMatchObject([
+      { of: "tenant", limit: "cpu.max", outcome: "applied", wanted: "40000 100000" },
+    ]);
+});
+
 test("while the ledger cannot be written, no quota is, and no records wait for each step", () => {
   const box = openV2("in-place");
   const { ledger } = box.machine.context;

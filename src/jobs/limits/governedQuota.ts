@@ -142,6 +142,15 @@ export function liftGovernedQuota(context: Context, seen: RunningJob, because?: 
 }
 
 /**
+ * Lifts the quotas of all jobs of a tenant. On v1 the kernel refuses a total below the quota of a job in it, and all jobs that
+ * count toward the total get its outcome.
+ */
+export function liftQuotasOfTenant(context: Context, tenant: string): void {
+  for (const job of context.ledger.openJobsWithIntent())
+    if (job.state === "running" && job.tenant === tenant) liftGovernedQuota(context, job);
+}
+
+/**
  * Removes the record of a quota that something else has written since, and leaves the quota as it is. Returns the job as it is
  * recorded then; `undefined` when nothing was done: the quota is as it should be by now, or another process changes it.
  */
