@@ -4,12 +4,11 @@ import { hasClosedGate } from "../jobs/limits/gates.ts";
 import {
   addGovernorEvent,
   forgetGovernedQuota,
-  governedQuotaOf,
   liftGovernedQuota,
-  readGovernedQuota,
   setGovernedQuota,
 } from "../jobs/limits/governedQuota.ts";
 import type { RunningJob } from "../jobs/model/job.ts";
+import { governedQuotaOf, readGovernedQuota } from "../jobs/placement/foundQuota.ts";
 import { jobCgroupOf } from "../jobs/placement/jobCgroup.ts";
 import { isIntent } from "../limits/intents.ts";
 import type { JobCgroup } from "../linux/cgroup/jobCgroup.ts";

@@ -10,15 +10,10 @@ import { detach } from "../attach/detach.ts";
 import type { Context } from "../context.ts";
 import { recordExit } from "../exit/recordExit.ts";
 import type { RunningJob } from "../model/job.ts";
+import { governedQuotaOf, readGovernedQuota } from "../placement/foundQuota.ts";
 import { jobCgroupOf } from "../placement/jobCgroup.ts";
 import { changeLimits } from "./changeLimits.ts";
-import {
-  forgetGovernedQuota,
-  governedQuotaOf,
-  liftGovernedQuota,
-  readGovernedQuota,
-  setGovernedQuota,
-} from "./governedQuota.ts";
+import { forgetGovernedQuota, liftGovernedQuota, setGovernedQuota } from "./governedQuota.ts";
 
 const { openHybridOwner, openOwner } = useGovernedFakes();
 const BOX = "/docker/abc";
@@ -396,6 +391,28 @@ test("on v1, a smaller total of a tenant is applied although all its jobs have q
       { of: "tenant", limit: "cpu.max", outcome: "applied", wanted: "40000 100000" },
     ]);
 });
+
+test.each([
+  [1, {}, "max"],
+  [1, HALF, "50000 100000"],
+  [2, {}, "max"],
+  [2, HALF, "50000 100000"],
+] as const)(
+  "on v%d, the processes that a job leaves behind get its own quota back: %j",
+  (version, limits, own) => {
+    const box = version === 2 ? openV2("nested", limits) : openV1(limits);
+    const { machine } = box;
+    const { context } = machine;
+    machine.start(21, 1, version === 1 ? BOX : undefined);
+    const { path } = now(box).cgroup.find((each) => /^(|.*\bcpu)$/.test(each.hierarchy)) as { path: string };
+    machine.fake.fs.write(`${path}/${version === 1 ? "cgroup.procs" : "cgroup.threads"}`, "21");
+    set(box, 0.1);
+    machine.end(20);
+    const ending = { kind: "exit-unknown", reason: "it ended" } as const;
+    expect(recordExit(context, now(box), ending).survivors).toEqual([21]);
+    expect(box.quota()).toBe(own);
+  },
+);
 
 test("while the ledger cannot be written, no quota is, and no records wait for each step", () => {
   const box = openV2("in-place");
