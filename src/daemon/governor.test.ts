@@ -237,6 +237,9 @@ test("a quota is lifted when the job is batch no more and keeps its limits", () 
     rig.governor.check();
     expect(rig.quota()).toBeNull();
     expect(governedQuotaOf(rig.now())).toBeUndefined();
+    expect(rig.events.flatMap(linesOf).at(-1)).toBe(
+      "Job hd: the governor's CPU quota is lifted: it is no batch job any more",
+    );
   }
 });
 

@@ -125,7 +125,10 @@ export class HeadroomGovernor {
     this.#state = undefined;
   }
 
-  /** The jobs with an intent, or with a quota from when they had one, as they are recorded: another process may have changed them. */
+  /**
+   * Those with an intent, or with a quota from when they had one, as they are recorded: another process may have changed
+   * them.
+   */
   #runningJobs(): RunningJob[] {
     return this.#context.ledger.openJobsWithIntent().filter((job) => job.state === "running");
   }
@@ -277,5 +280,6 @@ function isBatch({ intent }: RunningJob): boolean {
 }
 
 function whyNotGoverned(job: RunningJob): string | undefined {
+  if (!isBatch(job)) return "it is no batch job any more";
   return hasClosedGate(job) ? undefined : "its weight counts against all live jobs, or there is none";
 }

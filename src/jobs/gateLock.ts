@@ -10,8 +10,8 @@ const MAX_WAIT_MS = 100;
 
 /**
  * Runs an action while no other ffrtmp with this state directory writes, restores or records the weights of gates, see
- * limits/gates.ts, or the quotas of the governor. Returns `"busy"`, having done nothing, where another one does. Where there can be no lock, as in a directory
- * that cannot be written, the action runs without it.
+ * limits/gates.ts, or the quotas of the governor. Returns `"busy"`, having done nothing, where another one does. Where there
+ * can be no lock, as in a directory that cannot be written, the action runs without it.
  */
 export function withGateLock<T>({ state }: Pick<Context, "state">, action: () => T): T | "busy" {
   const lock = lockStateFile(state.gateLock);

@@ -307,7 +307,10 @@ export class Ledger extends LedgerStore {
     return { ...job, ...current, observer: job.observer };
   }
 
-  /** Returns the open jobs with one of the intents that stand for limits, or with a gate or a governed quota from when they had one. */
+  /**
+   * Returns the open jobs with one of the intents that stand for limits, or with a gate or a quota of the governor from when
+   * they had one.
+   */
   openJobsWithIntent(): OpenJob[] {
     const words = INTENTS.map((intent) => `'${intent}'`).join();
     return this.#jobs(
