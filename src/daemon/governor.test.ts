@@ -9,8 +9,8 @@ import { lacksLimits, testIf } from "../../test/support/sandbox.ts";
 import { detach } from "../jobs/attach/detach.ts";
 import type { Context } from "../jobs/context.ts";
 import { applyGates } from "../jobs/limits/gates.ts";
-import { governedQuotaOf, readGovernedQuota } from "../jobs/limits/governedQuota.ts";
 import type { RunningJob } from "../jobs/model/job.ts";
+import { governedQuotaOf, readGovernedQuota } from "../jobs/placement/foundQuota.ts";
 import { jobCgroupOf } from "../jobs/placement/jobCgroup.ts";
 import { onlyPartly } from "../limits/outcome.ts";
 import type { GovernorPolicy } from "../policy/governor.ts";
@@ -223,6 +223,22 @@ test("a quota is lifted when the weight counts again, and when the last live job
     expect(rig.governor.state()).toBeUndefined();
     expect(rig.events.flatMap(linesOf).at(-1)).toBe(
       "Job hd: the governor's CPU quota is lifted: its weight counts against all live jobs, or there is none",
+    );
+  }
+});
+
+test("a quota is lifted when the job is batch no more and keeps its limits", () => {
+  for (const intent of [null, "nightly", "live"]) {
+    const rig = openRig(1);
+    rig.steps(2, 3);
+    expect(rig.quota()).not.toBeNull();
+    rig.machine.context.ledger.recordSpec(rig.job, { intent });
+    applyGates(rig.machine.context);
+    rig.governor.check();
+    expect(rig.quota()).toBeNull();
+    expect(governedQuotaOf(rig.now())).toBeUndefined();
+    expect(rig.events.flatMap(linesOf).at(-1)).toBe(
+      "Job hd: the governor's CPU quota is lifted: it is no batch job any more",
     );
   }
 });

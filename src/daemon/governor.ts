@@ -1,14 +1,14 @@
 import type { Context } from "../jobs/context.ts";
+import { withGateLock } from "../jobs/gateLock.ts";
 import { hasClosedGate } from "../jobs/limits/gates.ts";
 import {
   addGovernorEvent,
   forgetGovernedQuota,
-  governedQuotaOf,
   liftGovernedQuota,
-  readGovernedQuota,
   setGovernedQuota,
 } from "../jobs/limits/governedQuota.ts";
 import type { RunningJob } from "../jobs/model/job.ts";
+import { governedQuotaOf, readGovernedQuota } from "../jobs/placement/foundQuota.ts";
 import { jobCgroupOf } from "../jobs/placement/jobCgroup.ts";
 import { isIntent } from "../limits/intents.ts";
 import type { JobCgroup } from "../linux/cgroup/jobCgroup.ts";
@@ -90,12 +90,13 @@ export class HeadroomGovernor {
   check(): void {
     if (this.#isStopped) return;
     const mode = this.#context.store.policy.governor?.mode;
-    const jobs = this.#batchJobs();
-    for (const job of jobs) {
+    const running = this.#runningJobs();
+    for (const job of running) {
       if (governedQuotaOf(job) === undefined) continue;
       const reason = mode === "on" ? whyNotGoverned(job) : "the policy has no governor that is on";
       if (reason !== undefined) this.#release(job, reason);
     }
+    const jobs = running.filter(isBatch);
     const keys = new Set(jobs.map(({ key }) => key));
     for (const known of [this.#imagined, this.#changedMs, this.#pausedUntilMs, this.#announced])
       for (const key of known.keys()) if (!keys.has(key)) known.delete(key);
@@ -124,10 +125,12 @@ export class HeadroomGovernor {
     this.#state = undefined;
   }
 
-  /** As they are recorded: another process may have changed them. */
-  #batchJobs(): RunningJob[] {
-    const running = this.#context.ledger.openJobsWithIntent().filter((job) => job.state === "running");
-    return running.filter(({ intent }) => isIntent(intent) && intent !== "live");
+  /**
+   * Those with an intent, or with a quota from when they had one, as they are recorded: another process may have changed
+   * them.
+   */
+  #runningJobs(): RunningJob[] {
+    return this.#context.ledger.openJobsWithIntent().filter((job) => job.state === "running");
   }
 
   /** Takes a sample, and sets the quotas by it. A timer calls this. */
@@ -135,7 +138,7 @@ export class HeadroomGovernor {
     const { host, store } = this.#context;
     const { governor } = store.policy;
     if (governor === undefined) return;
-    const batch = this.#batchJobs();
+    const batch = this.#runningJobs().filter(isBatch);
     const { cpuTicks, cpuCount: cores } = readMachine(host);
     if (cpuTicks !== null) this.#addReading(cpuTicks.busy, batch);
     const isDryRun = governor.mode === "dry-run";
@@ -154,11 +157,13 @@ export class HeadroomGovernor {
     for (const { key, job } of jobs) {
       const quota = decided.get(key);
       if (quota === undefined) continue;
-      if (isDryRun) this.#imagined.set(key, quota);
+      if (isDryRun) {
+        this.#imagined.set(key, quota);
+        this.#announced.add(key);
+      }
       // Another one is as tight.
-      else if (quota === null) this.#options.onChange(liftGovernedQuota(this.#context, job));
+      else if (quota === null) this.#lift(job);
       else this.#set(job, quota, reason);
-      this.#announced.add(key);
     }
     const quotas = jobs.map(({ key, job: { jobId }, quotaCores }) => {
       const quota = decided.get(key);
@@ -215,10 +220,12 @@ export class HeadroomGovernor {
   /** An operator who writes another quota means it, and the governor does not fight over it. */
   #handleChange(job: RunningJob, { wanted, found }: { wanted: string; found: string }): void {
     const { host, ledger, bus } = this.#context;
+    const forgotten = forgetGovernedQuota(this.#context, job);
+    if (forgotten === undefined) return;
+    this.#options.onChange(forgotten);
     const nowMs = host.bootNow();
     const earlier = (this.#changedMs.get(job.key) ?? []).filter((atMs) => nowMs - atMs < HOUR_MS);
     this.#changedMs.set(job.key, [...earlier, nowMs]);
-    this.#options.onChange(forgetGovernedQuota(this.#context, job));
     if (earlier.length + 1 < MAX_REPAIRS_PER_HOUR) return;
     const drift = { what: "governor's cpu.max", wanted, found } as const;
     ledger.addEvent(job, { atMs: host.now(), atBootMs: nowMs, kind: "left_alone", detail: drift });
@@ -241,11 +248,20 @@ export class HeadroomGovernor {
     if (governedQuotaOf(changed) === undefined)
       this.#pausedUntilMs.set(job.key, this.#context.host.bootNow() + REFUSED_PAUSE_MS);
     else if (!this.#announced.has(job.key)) addGovernorEvent(this.#context, changed, because);
+    this.#announced.add(job.key);
+  }
+
+  /** Returns `undefined`, having done nothing, while another process changes gates or limits: the next step tries again. */
+  #lift(job: RunningJob, reason?: string): RunningJob | undefined {
+    const lifted = withGateLock(this.#context, () => liftGovernedQuota(this.#context, job, reason));
+    if (lifted === "busy") return undefined;
+    this.#options.onChange(lifted);
+    return lifted;
   }
 
   #release(job: RunningJob, reason: string): void {
-    const lifted = liftGovernedQuota(this.#context, job, reason);
-    this.#options.onChange(lifted);
+    const lifted = this.#lift(job, reason);
+    if (lifted === undefined) return;
     this.#announced.delete(job.key);
     if (governedQuotaOf(lifted) === undefined)
       this.#context.bus.emit({ kind: "quota-lifted", job: lifted, reason });
@@ -259,6 +275,11 @@ export class HeadroomGovernor {
   }
 }
 
+function isBatch({ intent }: RunningJob): boolean {
+  return isIntent(intent) && intent !== "live";
+}
+
 function whyNotGoverned(job: RunningJob): string | undefined {
+  if (!isBatch(job)) return "it is no batch job any more";
   return hasClosedGate(job) ? undefined : "its weight counts against all live jobs, or there is none";
 }

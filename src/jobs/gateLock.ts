@@ -9,9 +9,9 @@ import type { Job } from "./model/job.ts";
 const MAX_WAIT_MS = 100;
 
 /**
- * Runs an action while no other ffrtmp with this state directory writes, restores or records the weights of gates: see
- * limits/gates.ts. Returns `"busy"`, having done nothing, where another one does. Where there can be no lock, as in a directory
- * that cannot be written, the action runs without it.
+ * Runs an action while no other ffrtmp with this state directory writes, restores or records the weights of gates, see
+ * limits/gates.ts, or the quotas of the governor. Returns `"busy"`, having done nothing, where another one does. Where there
+ * can be no lock, as in a directory that cannot be written, the action runs without it.
  */
 export function withGateLock<T>({ state }: Pick<Context, "state">, action: () => T): T | "busy" {
   const lock = lockStateFile(state.gateLock);
@@ -19,8 +19,8 @@ export function withGateLock<T>({ state }: Pick<Context, "state">, action: () =>
 }
 
 /**
- * Runs what undoes the changes of a job that can have gates in the same lock, and after a short wait without it: what must be
- * undone is undone, also while the process that has the lock is stopped.
+ * Runs what undoes or changes the limits of a job that can have gates or a governed quota in the same lock, and after a short
+ * wait without it: what must be undone is undone, also while the process that has the lock is stopped.
  */
 export function undoInGateLock<T>(
   { state }: Pick<Context, "state">,

@@ -30,6 +30,7 @@ import { LedgerStore } from "./store.ts";
 
 /** Another open job has the same id, or governs the same process. */
 const HAS_GATE = `changes LIKE '%"isGate"%'`;
+const IS_GOVERNED = `outcomes LIKE '%"of":"governor"%'`;
 
 export class JobConflict extends Error {}
 
@@ -306,10 +307,15 @@ export class Ledger extends LedgerStore {
     return { ...job, ...current, observer: job.observer };
   }
 
-  /** Returns the open jobs with one of the intents that stand for limits, or with a gate from when they had one. */
+  /**
+   * Returns the open jobs with one of the intents that stand for limits, or with a gate or a quota of the governor from when
+   * they had one.
+   */
   openJobsWithIntent(): OpenJob[] {
     const words = INTENTS.map((intent) => `'${intent}'`).join();
-    return this.#jobs(`state <> 'ended' AND (intent IN (${words}) OR ${HAS_GATE}) ${BY_KEY}`)
+    return this.#jobs(
+      `state <> 'ended' AND (intent IN (${words}) OR ${HAS_GATE} OR ${IS_GOVERNED}) ${BY_KEY}`,
+    )
       .filter(isOpen)
       .sort(byKey);
   }

@@ -16,6 +16,7 @@ import {
   startedMsOf,
   toEnded,
 } from "../model/job.ts";
+import { liftQuotaOfEnded } from "../placement/foundQuota.ts";
 import { jobCgroupOf, usageOf } from "../placement/jobCgroup.ts";
 import { releaseKeeper } from "../placement/scopeKeeper.ts";
 import { removeProgressFile } from "../progressFile.ts";
@@ -129,7 +130,10 @@ export function cleanUpEnded(context: Context, job: EndedJob, seen: JobCgroup): 
 function cleanUpCgroup(context: Context, job: EndedJob, seen: JobCgroup): number[] {
   const changes = withWritesNow(context, { ...job, changes: seen.changes }).changes.filter(isCgroupChange);
   const cgroup = { ...seen, changes };
-  if (undoForCgroup(context, job, cgroup).length > 0) return listMembers(cgroup);
+  if (undoForCgroup(context, job, cgroup).length > 0) {
+    liftQuotaOfEnded(job, cgroup);
+    return listMembers(cgroup);
+  }
   releaseKeeper(job);
   context.ledger.markCleanedUp(job);
   // Two jobs that end at the same time each leave a controller to the other: the last one recorded here disables it.

@@ -7,12 +7,13 @@ import { liftCgroupLimits } from "../../linux/cgroup/jobLimits.ts";
 import { restoreAttributes } from "../../linux/proc/taskAttributes.ts";
 import { attributesOf } from "../changes.ts";
 import type { Context } from "../context.ts";
+import { undoInGateLock } from "../gateLock.ts";
 import { limitsInForce, type Tenant } from "../job.ts";
 import type { RunningJob } from "../model/job.ts";
 import { leaveCpuCgroup } from "../placement/leaveCpuCgroup.ts";
 import { migrateCgroup, removeFormerCgroup } from "../placement/migrateCgroup.ts";
 import { governTree } from "./applyToTree.ts";
-import { liftGovernedQuota } from "./governedQuota.ts";
+import { liftGovernedQuota, liftQuotasOfTenant } from "./governedQuota.ts";
 
 /**
  * Changes the limits and labels of a running job; an absent field stays as it is. A limit that is no longer asked for
@@ -21,11 +22,23 @@ import { liftGovernedQuota } from "./governedQuota.ts";
 export function changeLimits(
   context: Context,
   seen: RunningJob,
-  { tenant, ...change }: Omit<SpecChange, "tenant"> & { tenant?: Tenant | null },
+  change: LimitsChange,
+  because: string,
+): RunningJob {
+  // The governor changes the same files and records twice a second.
+  return undoInGateLock(context, seen, () => changeInLock(context, seen, change, because));
+}
+
+type LimitsChange = Omit<SpecChange, "tenant"> & { tenant?: Tenant | null };
+
+function changeInLock(
+  context: Context,
+  seen: RunningJob,
+  { tenant, ...change }: LimitsChange,
   because: string,
 ): RunningJob {
   const { host, ledger } = context;
-  // On v1 the kernel refuses a total of the tenant below the quota of a job in it.
+  if (tenant?.limits.cpuMax !== undefined) liftQuotasOfTenant(context, tenant.name);
   const job = liftGovernedQuota(context, seen);
   const before = job.outcomes;
   const spec = tenant === undefined ? change : { ...change, tenant: tenant?.name ?? null };
@@ -41,7 +54,9 @@ export function changeLimits(
   const options = { total: tenant?.limits, isFirst: false };
   const governed = governTree(context, restored, cgroup, job.process, options);
   const totals = tenant === undefined ? before.filter(({ of }) => of === "tenant") : [];
-  const outcomes = [...governed.outcomes, ...totals];
+  // A quota of the governor that could not be removed: the next `watch` does that.
+  const left = before.filter(({ of }) => of === "governor");
+  const outcomes = [...governed.outcomes, ...totals, ...left];
   const moved = removeFormerCgroup(context, governed.job, cgroup);
   const failures = [
     ...liftCgroupLimits(cgroup, staleLimits(before, outcomes, undefined)),

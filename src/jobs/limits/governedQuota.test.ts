@@ -1,14 +1,19 @@
+import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
 import { dirname } from "node:path";
 import { makeUsable } from "../../../test/support/cgroupMachines.ts";
 import { type FakeOwner, useGovernedFakes } from "../../../test/support/governedFakes.ts";
 import type { Limits } from "../../limits/limits.ts";
+import { closeFd } from "../../sys/descriptor.ts";
+import { lockFile } from "../../sys/fileLock.ts";
 import { detach } from "../attach/detach.ts";
+import type { Context } from "../context.ts";
 import { recordExit } from "../exit/recordExit.ts";
 import type { RunningJob } from "../model/job.ts";
+import { governedQuotaOf, readGovernedQuota } from "../placement/foundQuota.ts";
 import { jobCgroupOf } from "../placement/jobCgroup.ts";
 import { changeLimits } from "./changeLimits.ts";
-import { governedQuotaOf, liftGovernedQuota, readGovernedQuota, setGovernedQuota } from "./governedQuota.ts";
+import { forgetGovernedQuota, liftGovernedQuota, setGovernedQuota } from "./governedQuota.ts";
 
 const { openHybridOwner, openOwner } = useGovernedFakes();
 const BOX = "/docker/abc";
@@ -196,6 +201,55 @@ test.each(BOXES)("%s, a death before or after the write is repaired by the next 
   }
 });
 
+/** Returns a context whose process dies before its write number `at` to a quota on v1, counted from 1. */
+function dyingAt({ machine: { context, fake } }: Box, at: number): { context: Context; revive(): void } {
+  const { ledger } = context;
+  const { recordOutcomes, recordJournal } = ledger;
+  let writes = 0;
+  const write: typeof fake.fs.write = (path, data) => {
+    if (path.includes("/cpu.cfs_") && ++writes >= at) {
+      ledger.recordOutcomes = ledger.recordJournal = () => {
+        throw new Death();
+      };
+    } else fake.fs.write(path, data);
+  };
+  return {
+    context: { ...context, host: { ...context.host, cgroupFs: { ...fake.fs, write } } },
+    revive: () => void Object.assign(ledger, { recordOutcomes, recordJournal }),
+  };
+}
+
+test.each([
+  ["no quota", {}, "max"],
+  ["a quota with a longer period", HALF, "50000 100000"],
+  ["a quota with a shorter period", { cpuMax: { quotaUsec: 5000, periodUsec: 10_000 } }, "5000 10000"],
+] as const)(
+  "on v1, a death between a quota and its period leaves nothing behind, with %s",
+  (_, limits, own) => {
+    for (const act of ["set", "lift"]) {
+      const box = openV1(limits);
+      if (act === "lift") set(box, 0.2);
+      const before = box.quota();
+      const first = dyingAt(box, 2);
+      expect(() =>
+        act === "set"
+          ? setGovernedQuota(first.context, box.job, 0.1, BECAUSE)
+          : liftGovernedQuota(first.context, now(box)),
+      ).toThrow(Death);
+      first.revive();
+      expect([before, own]).not.toContain(box.quota());
+      expect(read(box)).toHaveProperty("ceilingCores");
+      // The next one dies before its first write.
+      const second = dyingAt(box, 1);
+      expect(() => setGovernedQuota(second.context, box.job, 0.3, BECAUSE)).toThrow(Death);
+      second.revive();
+      lift(box);
+      expect(box.quota()).toBe(own);
+      expect(governedQuotaOf(now(box))).toBeUndefined();
+    }
+  },
+);
+
 test.each(BOXES)("%s, a change of limits drops the quota", (_, open) => {
   const box = open();
   set(box, 0.6);
@@ -210,6 +264,174 @@ test.each(BOXES)("%s, a change of limits drops the quota", (_, open) => {
   expect(box.quota()).toBe("max");
   expect(governedQuotaOf(now(box))).toBeUndefined();
 });
+
+test.each(BOXES)(
+  "%s, a limit that was set since the decision is not loosened, nor its record lost",
+  (_, open) => {
+    const box = open();
+    const { context } = box.machine;
+    set(box, 0.4);
+    changeLimits(context, now(box), { byHand: HALF }, "by hand");
+    const { outcomes } = now(box);
+    expect(set(box, 0.6)?.outcomes).toEqual(outcomes);
+    expect(box.quota()).toBe("50000 100000");
+    // The record that a step has read before.
+    expect(forgetGovernedQuota(context, box.job)).toBeUndefined();
+    expect(now(box).outcomes).toEqual(outcomes);
+  },
+);
+
+test.each(BOXES)(
+  "%s, while another process has the lock, no quota is set or forgotten, and limits change",
+  (_, open) => {
+    const box = open();
+    const { context } = box.machine;
+    set(box, 0.4);
+    box.write("10000 100000");
+    const lock = lockFile(context.state.gateLock);
+    expect(set(box, 0.3)).toBeUndefined();
+    expect(forgetGovernedQuota(context, box.job)).toBeUndefined();
+    expect(box.quota()).toBe("10000 100000");
+    changeLimits(
+      context,
+      now(box),
+      { byHand: { cpuMax: { quotaUsec: 8000, periodUsec: 100_000 } } },
+      "by hand",
+    );
+    expect(box.quota()).toBe("8000 100000");
+    if (typeof lock === "number") closeFd(lock);
+  },
+);
+
+test.each(BOXES)("%s, no quota is set between the writes and the records of other limits", (_, open) => {
+  const box = open();
+  const { context } = box.machine;
+  const { ledger } = context;
+  const recordSpec = ledger.recordSpec.bind(ledger);
+  const results: unknown[] = [];
+  ledger.recordSpec = (job, change) => {
+    results.push(set(box, 0.3));
+    return recordSpec(job, change);
+  };
+  changeLimits(context, now(box), { byHand: HALF }, "by hand");
+  expect(results).toEqual([undefined]);
+  expect(box.quota()).toBe("50000 100000");
+});
+
+test("a quota that cannot be removed stays recorded when limits change", () => {
+  const box = openV1();
+  set(box, 0.6);
+  box.machine.fake.setAccess("read-only", "/sys/fs/cgroup/cpu");
+  const context = { ...box.machine.context, warn() {} };
+  changeLimits(context, now(box), { byHand: { pidsMax: 50 } }, "by hand");
+  expect(governedQuotaOf(now(box))).toMatchObject({ outcome: "partial", actual: "12000 20000" });
+  box.machine.fake.setAccess("full", "/sys/fs/cgroup/cpu");
+  lift(box);
+  expect(box.quota()).toBe("max");
+});
+
+test.each(BOXES)(
+  "%s, a quota in a cgroup that is not visible stays recorded, with all that is to be undone",
+  (_, open) => {
+    const box = open();
+    set(box, 0.6);
+    const { context } = box.machine;
+    const before = now(box);
+    const isCpu = (controllers: readonly string[]) => controllers.length === 0 || controllers.includes("cpu");
+    const others = context.hierarchies.filter(({ controllers }) => !isCpu(controllers));
+    for (const hierarchies of [[], others]) {
+      liftGovernedQuota({ ...context, hierarchies }, before);
+      expect(now(box)).toEqual(before);
+    }
+    lift(box);
+    expect(box.quota()).toBe("max");
+  },
+);
+
+test("on v1, a quota is forgotten that is gone with its cgroup", () => {
+  const box = openV1();
+  set(box, 0.6);
+  const { fs } = box.machine.fake;
+  const [group = ""] = fs.children(box.around);
+  fs.write(`${box.around}/cgroup.procs`, "20");
+  fs.rmdir(`${box.around}/${group}`);
+  lift(box);
+  expect(governedQuotaOf(now(box))).toBeUndefined();
+});
+
+test("on v1, a quota leaves the journal of other hierarchies as it is, where these are not visible", () => {
+  const box = openV1();
+  const { context } = box.machine;
+  const { changes, cgroup } = now(box);
+  const hierarchies = context.hierarchies.filter(({ controllers }) => controllers.includes("cpu"));
+  setGovernedQuota({ ...context, hierarchies }, box.job, 0.6, BECAUSE);
+  expect(box.quota()).toBe("12000 20000");
+  liftGovernedQuota({ ...context, hierarchies }, now(box));
+  expect(box.quota()).toBe("max");
+  expect(now(box)).toMatchObject({ changes, cgroup });
+});
+
+test("on v1, a smaller total of a tenant is applied although all its jobs have quotas of the governor", () => {
+  const totalOf = (quotaUsec: number) => ({
+    name: "acme",
+    limits: { cpuMax: { quotaUsec, periodUsec: 100_000 } },
+  });
+  const machine = openHybridOwner();
+  const jobs = [20, 21].map((pid) => {
+    machine.start(pid, 1);
+    const spec = { jobId: `batch-${pid}`, intent: "batch", tenant: totalOf(200_000) };
+    return machine.govern(pid, { cpuWeight: 1 }, spec);
+  });
+  const { context } = machine;
+  const current = ({ key }: RunningJob) => context.ledger.job(key) as RunningJob;
+  for (const job of jobs) setGovernedQuota(context, job, 0.6, BECAUSE);
+  for (const job of jobs) changeLimits(context, current(job), { tenant: totalOf(40_000) }, "the policy");
+  for (const job of jobs)
+    expect(current(job).outcomes.filter(({ of }) => of !== undefined)).toMatchObject([
+      { of: "tenant", limit: "cpu.max", outcome: "applied", wanted: "40000 100000" },
+    ]);
+});
+
+test.each([
+  [1, {}, "max"],
+  [1, HALF, "50000 100000"],
+  [2, {}, "max"],
+  [2, HALF, "50000 100000"],
+] as const)(
+  "on v%d, the processes that a job leaves behind get its own quota back: %j",
+  (version, limits, own) => {
+    const box = version === 2 ? openV2("nested", limits) : openV1(limits);
+    const { machine } = box;
+    const { context } = machine;
+    machine.start(21, 1, version === 1 ? BOX : undefined);
+    const { path } = now(box).cgroup.find((each) => /^(|.*\bcpu)$/.test(each.hierarchy)) as { path: string };
+    machine.fake.fs.write(`${path}/${version === 1 ? "cgroup.procs" : "cgroup.threads"}`, "21");
+    set(box, 0.1);
+    machine.end(20);
+    const ending = { kind: "exit-unknown", reason: "it ended" } as const;
+    expect(recordExit(context, now(box), ending).survivors).toEqual([21]);
+    expect(box.quota()).toBe(own);
+  },
+);
+
+test("while the ledger cannot be written, no quota is, and no records wait for each step", () => {
+  const box = openV2("in-place");
+  const { ledger } = box.machine.context;
+  set(box, 0.6);
+  const holder = new Database(ledger.path);
+  holder.run("BEGIN IMMEDIATE");
+  for (let step = 0; step < 5; step++) expect(set(box, 0.4)).toBeUndefined();
+  expect(box.quota()).toBe("12000 20000");
+  expect(ledger.flush()).toBeLessThan(3);
+  expect(read(box)).toMatchObject({ quotaCores: 0.6 });
+  holder.run("ROLLBACK");
+  holder.close();
+  expect(ledger.flush()).toBe(0);
+  set(box, 0.4);
+  expect(box.quota()).toBe("8000 20000");
+  lift(box);
+  expect(box.quota()).toBe("max");
+}, 60_000);
 
 test("a job that has ended gets no quota", () => {
   const box = openV2("in-place");

@@ -1,63 +1,32 @@
-import { type CpuMax, formatCpuMax, parseCpuMax } from "../../limits/grammar.ts";
 import type { Limits } from "../../limits/limits.ts";
 import { isInForce, type LimitOutcome } from "../../limits/outcome.ts";
-import { ValueFault } from "../../limits/units.ts";
-import { readLimitsAbove, readOwnLimits } from "../../linux/cgroup/effectiveLimits.ts";
 import type { JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
 import { applyCgroupLimits, liftCgroupLimits } from "../../linux/cgroup/jobLimits.ts";
 import { recordOwnersValues, recordWritten } from "../../linux/cgroup/ownerFiles.ts";
+import { isCgroupChange } from "../../linux/change.ts";
 import { recordCgroup } from "../changes.ts";
 import type { Context } from "../context.ts";
-import { limitsInForce } from "../job.ts";
+import { withGateLock } from "../gateLock.ts";
 import type { RunningJob } from "../model/job.ts";
+import {
+  findPlace,
+  governedQuotaOf,
+  PERIOD_USEC,
+  readGovernedQuota,
+  readOwnQuota,
+  textOf,
+  writeOwnQuota,
+} from "../placement/foundQuota.ts";
 import { jobCgroupOf } from "../placement/jobCgroup.ts";
 
-/** Short, so that a job that has used its quota waits for some ms only. */
-const PERIOD_USEC = 20_000;
 /** The smallest quota that the kernel takes: min_cfs_quota_period of kernel/sched/core.c. */
 const MIN_QUOTA_USEC = 1000;
 
-/** The CPU quota in the cgroup of a batch job, as the governor finds it. */
-export type FoundQuota =
-  /** `quotaCores`: that of the governor. `ceilingCores`: the tightest other one. `null`: none. */
-  | { readonly quotaCores: number | null; readonly ceilingCores: number | null }
-  /** Something else has written the quota. `wanted`: as it should be. */
-  | { readonly wanted: string; readonly found: string }
-  /** The job has no cgroup that could have one. */
-  | "unavailable";
-
-/** Returns the quota of the governor as it is recorded: a job has it from before the first write until it is lifted. */
-export function governedQuotaOf({ outcomes }: Pick<RunningJob, "outcomes">): LimitOutcome | undefined {
-  return outcomes.find(({ of }) => of === "governor");
-}
-
-/** Reads the quota of a job, and compares it with its record. */
-export function readGovernedQuota(job: RunningJob, cgroup: JobCgroup): FoundQuota {
-  const place = findPlace(cgroup);
-  if (place === undefined) return "unavailable";
-  const own = readOwnQuota(cgroup);
-  const found = textOf(own);
-  const explicit = limitsInForce(job).cpuMax;
-  const above = coresOf(readLimitsAbove(cgroup, ["cpu.max"]).cpuMax);
-  const ceilings = [above, coresOf(explicit)].filter((cores) => cores !== null);
-  const ceilingCores = ceilings.length === 0 ? null : Math.min(...ceilings);
-  const record = governedQuotaOf(job);
-  if (record === undefined) {
-    // In place, the quota is the owner's, and above.
-    const isKnown = place.placedAs === "in-place" || own === undefined || coresOf(own) === coresOf(explicit);
-    return isKnown ? { quotaCores: null, ceilingCores } : { wanted: textOf(explicit), found };
-  }
-  // The value from before a write that was recorded, or from after it.
-  if (found === record.wanted) return { quotaCores: coresOf(own), ceilingCores };
-  if (found === record.actual)
-    return { quotaCores: isGovernors(record.actual) ? coresOf(own) : null, ceilingCores };
-  return { wanted: record.actual ?? record.wanted, found };
-}
-
 /**
  * Sets the quota of the governor in the cgroup of a job. It is recorded before the write, and read back. `because` says what
- * is left. Returns the job as it is recorded then; `undefined` when it has ended. The caller has made sure that nothing else
- * limits the job as tightly.
+ * is left. Where something else limits the job as tightly, it gets none. Returns the job as it is recorded then; `undefined`
+ * when nothing was done: it has ended, something else has written its quota, another process changes gates or limits, or the
+ * ledger cannot be written.
  */
 export function setGovernedQuota(
   context: Context,
@@ -65,9 +34,20 @@ export function setGovernedQuota(
   cores: number,
   because: string,
 ): RunningJob | undefined {
+  const set = withGateLock(context, () => setInLock(context, key, cores, because));
+  return set === "busy" ? undefined : set;
+}
+
+function setInLock(context: Context, key: string, cores: number, because: string): RunningJob | undefined {
+  // Records that wait twice a second would take the room of all others.
+  if (isWaiting(context)) return undefined;
   const seen = runningJob(context, key);
   if (seen === undefined) return undefined;
   const cgroup = jobCgroupOf(context, seen);
+  // The limits of the job may have changed since the caller has decided.
+  const found = readGovernedQuota(seen, cgroup);
+  if (found === "unavailable" || "found" in found) return undefined;
+  if (found.ceilingCores !== null && found.ceilingCores <= cores) return liftGovernedQuota(context, seen);
   const quotaUsec = Math.max(MIN_QUOTA_USEC, Math.floor(cores * PERIOD_USEC));
   const limits: Limits = { cpuMax: { quotaUsec, periodUsec: PERIOD_USEC } };
   const pending: LimitOutcome = {
@@ -80,14 +60,17 @@ export function setGovernedQuota(
   };
   recordOwnersValues(cgroup, limits);
   let job = record(context, recordBeforeWrite(context, seen, cgroup), pending);
+  // After a death, nothing would tell the quota from that of an operator.
+  if (isWaiting(context)) return undefined;
   const [outcome] = applyCgroupLimits(cgroup, limits);
   recordWritten(cgroup, limits);
   if (runningJob(context, key) === undefined) {
-    // It has ended since the record, and was undone before the write.
-    liftCgroupLimits(cgroup, ["cpu.max"]);
+    // It has ended since the record, and was undone before the write. Elsewhere than in place, it can have left processes.
+    if (findPlace(cgroup)?.placedAs === "in-place") liftCgroupLimits(cgroup, ["cpu.max"]);
+    else writeOwnQuota(seen, cgroup);
     return undefined;
   }
-  job = recordCgroup(context, job, cgroup);
+  job = recordOwners(context, job, cgroup);
   if (outcome === undefined || !isInForce(outcome) || outcome.heldBy !== undefined)
     return liftGovernedQuota(context, job);
   const reason = [because, outcome.because].filter(Boolean).join("; ");
@@ -96,7 +79,8 @@ export function setGovernedQuota(
 
 /**
  * Puts back the quota that a job has without the governor: its own, or none. One that something else has written since
- * stays. Returns the job as it is recorded now: still with a quota of the governor if that could not be removed.
+ * stays. Returns the job as it is recorded now: still with a quota of the governor if that could not be removed, or not be
+ * looked at.
  */
 export function liftGovernedQuota(context: Context, seen: RunningJob, because?: string): RunningJob {
   const job = runningJob(context, seen.key);
@@ -104,9 +88,10 @@ export function liftGovernedQuota(context: Context, seen: RunningJob, because?: 
   if (job === undefined || quota === undefined) return job ?? seen;
   const cgroup = jobCgroupOf(context, job);
   const found = readGovernedQuota(job, cgroup);
+  if (found === "unavailable" && isHidden(context, job, cgroup)) return job;
   const isInForceStill = found !== "unavailable" && "quotaCores" in found && found.quotaCores !== null;
   const failures = isInForceStill ? putBack(context, job, cgroup) : [];
-  const current = recordCgroup(context, job, cgroup);
+  const current = recordOwners(context, job, cgroup);
   if (failures.length > 0) {
     const reason = `could not be removed: ${failures.join("; ")}`;
     if (quota.because !== reason)
@@ -114,13 +99,38 @@ export function liftGovernedQuota(context: Context, seen: RunningJob, because?: 
     const actual = quota.actual ?? quota.wanted;
     return record(context, current, { ...quota, outcome: "partial", actual, because: reason });
   }
-  const lifted = forgetGovernedQuota(context, current);
+  const lifted = removeRecord(context, current);
   if (because !== undefined) addGovernorEvent(context, lifted, because, job);
   return lifted;
 }
 
-/** Removes the record of the quota, and leaves the quota as it is. */
-export function forgetGovernedQuota({ ledger }: Context, job: RunningJob): RunningJob {
+/**
+ * Lifts the quotas of all jobs of a tenant. On v1 the kernel refuses a total below the quota of a job in it, and all jobs that
+ * count toward the total get its outcome.
+ */
+export function liftQuotasOfTenant(context: Context, tenant: string): void {
+  for (const job of context.ledger.openJobsWithIntent())
+    if (job.state === "running" && job.tenant === tenant) liftGovernedQuota(context, job);
+}
+
+/**
+ * Removes the record of a quota that something else has written since, and leaves the quota as it is. Returns the job as it is
+ * recorded then; `undefined` when nothing was done: the quota is as it should be by now, or another process changes it.
+ */
+export function forgetGovernedQuota(
+  context: Context,
+  { key }: Pick<RunningJob, "key">,
+): RunningJob | undefined {
+  const forgotten = withGateLock(context, () => {
+    const job = runningJob(context, key);
+    const found = job && readGovernedQuota(job, jobCgroupOf(context, job));
+    if (job === undefined || found === undefined || found === "unavailable") return undefined;
+    return "found" in found ? removeRecord(context, job) : undefined;
+  });
+  return forgotten === "busy" ? undefined : forgotten;
+}
+
+function removeRecord({ ledger }: Context, job: RunningJob): RunningJob {
   return ledger.recordOutcomes(
     job,
     job.outcomes.filter(({ of }) => of !== "governor"),
@@ -128,14 +138,8 @@ export function forgetGovernedQuota({ ledger }: Context, job: RunningJob): Runni
 }
 
 function putBack(context: Context, job: RunningJob, cgroup: JobCgroup): string[] {
-  const { cpuMax } = limitsInForce(job);
   recordBeforeWrite(context, job, cgroup);
-  if (cpuMax === undefined) return liftCgroupLimits(cgroup, ["cpu.max"]);
-  const [outcome] = applyCgroupLimits(cgroup, { cpuMax });
-  recordWritten(cgroup, { cpuMax });
-  // A cgroup above is as tight, so that it was not written.
-  if (outcome?.heldBy !== undefined) return liftCgroupLimits(cgroup, ["cpu.max"]);
-  return outcome === undefined || isInForce(outcome) ? [] : [outcome.because ?? ""];
+  return writeOwnQuota(job, cgroup);
 }
 
 /** Records that the owner's file may have either value: after a death, the owner's is restored all the same. */
@@ -143,7 +147,12 @@ function recordBeforeWrite(context: Context, job: RunningJob, cgroup: JobCgroup)
   const changes = cgroup.changes.map((change) =>
     change.kind === "file-written" && change.path.endsWith("/cpu.max") ? { ...change, after: null } : change,
   );
-  return recordCgroup(context, job, { ...cgroup, changes });
+  return recordOwners(context, job, { ...cgroup, changes });
+}
+
+/** Only in place a quota has a part in the journal, which must keep what it has of hierarchies that are not visible now. */
+function recordOwners(context: Context, job: RunningJob, cgroup: JobCgroup): RunningJob {
+  return findPlace(cgroup)?.placedAs === "in-place" ? recordCgroup(context, job, cgroup) : job;
 }
 
 function record({ ledger }: Context, job: RunningJob, outcome: LimitOutcome): RunningJob {
@@ -165,36 +174,18 @@ export function addGovernorEvent(
   ledger.addEvent(job, { atMs: host.now(), kind: "limits_changed", detail });
 }
 
+/** Returns whether changes of the ledger are in memory only. */
+function isWaiting({ ledger }: Context): boolean {
+  return ledger.flush() > 0;
+}
+
 function runningJob({ ledger }: Context, key: string): RunningJob | undefined {
   const job = ledger.job(key);
   return job?.state === "running" ? job : undefined;
 }
 
-function findPlace({ directories }: JobCgroup) {
-  return directories.find(({ controllers }) => controllers.some(({ limits }) => limits["cpu.max"]));
-}
-
-function readOwnQuota(cgroup: JobCgroup): CpuMax | undefined {
-  const place = findPlace(cgroup);
-  return place && readOwnLimits(place.controllers, { ...place, fs: cgroup.fs }, ["cpu.max"]).cpuMax;
-}
-
-const NO_QUOTA = "max";
-
-function textOf(max: CpuMax | undefined): string {
-  return max === undefined || max.quotaUsec === "max" ? NO_QUOTA : formatCpuMax(max);
-}
-
-function coresOf(max: CpuMax | undefined): number | null {
-  return max === undefined || max.quotaUsec === "max" ? null : max.quotaUsec / max.periodUsec;
-}
-
-/** Returns whether a quota is one that the governor has written, and not the job's own from before. */
-function isGovernors(text: string): boolean {
-  try {
-    return parseCpuMax(text).periodUsec === PERIOD_USEC;
-  } catch (error) {
-    if (error instanceof ValueFault) return false;
-    throw error;
-  }
+/** Returns whether a part of the job's cgroup is not visible now, so that a quota can be there still. */
+function isHidden({ hierarchies }: Context, job: RunningJob, cgroup: JobCgroup): boolean {
+  const isUnusable = cgroup.changes.length === 0 && job.changes.some(isCgroupChange);
+  return isUnusable || job.cgroup.some((each) => !hierarchies.some(({ key }) => key === each.hierarchy));
 }

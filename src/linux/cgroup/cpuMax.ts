@@ -5,7 +5,7 @@ import { type CgroupDirectory, counterIn, readBack, type WriteResult } from "./f
 import { compareReadBack, type FileWrite, type LimitFiles } from "./limitFiles.ts";
 
 /** The period of a new cgroup: sched-bwc.rst. */
-const DEFAULT_PERIOD_USEC = 100_000;
+export const DEFAULT_PERIOD_USEC = 100_000;
 
 /** A CPU quota. `files` contain together the quota and the period: v1 has a file for each. */
 export function cpuMaxFiles(

@@ -55,3 +55,16 @@ test("the end of a batch job is no peak of the others, unless jobs end all the t
   );
   expect(often.othersCores()).toBe(2);
 });
+
+test("a reading with less than before, or with no number, is no sample, and nor is the one after no number", () => {
+  const window = new UseWindow();
+  const add = (atMs: number, busyUsec: number) => window.add({ atMs, busyUsec, batchUsec: new Map() });
+  add(0, 100 * SECOND);
+  add(500, 50 * SECOND);
+  expect(window.othersCores()).toBeNull();
+  add(1000, 51 * SECOND);
+  expect(window.othersCores()).toBe(2);
+  add(1500, Number.NaN);
+  add(2000, 60 * SECOND);
+  expect([window.othersCores(), window.ageMs(2000)]).toEqual([2, 1000]);
+});

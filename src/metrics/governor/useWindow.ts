@@ -26,13 +26,15 @@ export class UseWindow {
   #before: UseReading | undefined;
   #samples: Sample[] = [];
 
-  /** Adds a reading. The first one, and one after a long pause, begin a new time. */
+  /** Adds a reading. The first one, one after a long pause, and one with less than before begin a new time. */
   add(reading: UseReading): void {
     const before = this.#before;
     this.#before = reading;
     if (before === undefined) return;
     const intervalMs = reading.atMs - before.atMs;
     if (intervalMs <= 0 || intervalMs > MAX_INTERVAL_MS) return;
+    // Not what the others used, nor 0: a container's /proc/stat can go back, and NaN is not at least 0 either.
+    if (!(reading.busyUsec >= before.busyUsec)) return;
     const { batchUsec } = reading;
     // What a job used before it was first read, or after it was last read, would count as the others'.
     const isSame =

@@ -159,3 +159,9 @@ describe("shares", () => {
     );
   });
 });
+
+it("adds up the parts of a process that has threads in several groups", () => {
+  const threads = [{ name: "encoder", weight: 100, demandCores: 1 }];
+  const children = [group("/a", { threads }), group("/b", { threads, weight: 300 })];
+  expect(sharesOf(group("", { threads, children }), 2).get("encoder")).toBeCloseTo(2, 9);
+});

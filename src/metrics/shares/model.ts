@@ -47,7 +47,9 @@ export function sharesOf(root: ShareGroup, cores: number): Map<string, number> {
       give(child, parts[index] ?? 0);
     });
     threads.forEach(({ name }, index) => {
-      if (name !== undefined) shares.set(name, parts[children.length + index] ?? 0);
+      const part = parts[children.length + index] ?? 0;
+      // A process can have threads in several groups, as in several sessions.
+      if (name !== undefined) shares.set(name, (shares.get(name) ?? 0) + part);
     });
   };
   give(root, Math.min(cores, limits.get(root) ?? 0));

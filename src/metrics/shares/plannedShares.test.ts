@@ -1,8 +1,11 @@
 import { describe, expect, it } from "bun:test";
 import { fakeHybrid, fakeV2 } from "../../../test/support/fakeCgroups.ts";
+import { useGovernedFakes } from "../../../test/support/governedFakes.ts";
 import { shareGroup } from "../../../test/support/shareGroups.ts";
 import type { Change } from "../../linux/change.ts";
-import { plannedShareOf } from "./plannedShares.ts";
+import { plannedShareOf, readPlannedShares } from "./plannedShares.ts";
+
+const { openHybridOwner } = useGovernedFakes();
 
 const ROOT = "/sys/fs/cgroup";
 const loop = { weight: 100, demandCores: 1 };
@@ -93,4 +96,14 @@ describe("what a process would be sure of as a job", () => {
     expect(sure(4, job, nested)).toBe(0.2);
     expect(sure(4, job, [...nested, written(`${job}/cpu.weight`, "400")])).toBe(0.5);
   });
+});
+
+it("does not wait for a second reading in a container, where what competes is not visible", async () => {
+  const { context, start } = openHybridOwner();
+  start(20, 1);
+  const hierarchies = context.hierarchies.map((each) => ({ ...each, mountRoot: "/docker/abc" }));
+  const plan = { pid: 20, cgroups: [], changes: [] };
+  expect(await readPlannedShares({ ...context, hierarchies }, [], [plan], 2 ** 31 - 1)).toEqual([
+    { unknown: "not all cgroups of the machine are visible, or there are too many threads" },
+  ]);
 });

@@ -47,7 +47,7 @@ export async function readPlannedShares(
     ...plans.flatMap(({ pid }) => placeOfProcess(context, hierarchy, pid) ?? []),
   ];
   reader.read(jobs);
-  await Bun.sleep(intervalMs);
+  if (reader.isVisible) await Bun.sleep(intervalMs);
   const root = reader.read(jobs);
   if (root === undefined)
     return plans.map(() => ({

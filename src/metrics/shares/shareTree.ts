@@ -37,6 +37,11 @@ export class ShareTreeReader {
     this.#threadsFile = host.cgroupFs.exists(`${root}/cgroup.threads`) ? "cgroup.threads" : "tasks";
   }
 
+  /** False: no reading will have a tree, because a part of it is outside of this container. */
+  get isVisible(): boolean {
+    return this.#isVisible;
+  }
+
   /** The key of the hierarchy with the cpu controller, in which jobs are looked for. */
   get hierarchyKey(): string | undefined {
     return this.#hierarchy?.key;
