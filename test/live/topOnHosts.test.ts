@@ -121,7 +121,7 @@ test("--once prints one table, and a machine that did not answer makes the exit 
 test("what a machine of another release, or a hostile one, prints is shown as far as it has a meaning", async () => {
   const use = {
     kind: "job",
-    job_id: "new\u001b[2J",
+    job_id: "new\u001b[2J; reboot",
     pid: 7,
     cpu_percent: "much",
     memory_bytes: 4096,
@@ -137,6 +137,10 @@ test("what a machine of another release, or a hostile one, prints is shown as fa
   const top = topOn("strange");
   await top.shows(/\nstrange +CPU +– of 4 .* 1 job\n/);
   await top.shows(/strange +new\\u0.* 4\.0K\//);
+  // Whoever copies the command runs only that.
+  top.type("\r");
+  await top.shows(String.raw`ssh strange ffrtmp inspect ''\''new\u001b[2J; reboot'\'''`);
+  top.type("\u001b");
   writeFileSync(sandbox().path("machines/strange"), "<html>\n");
   await top.shows(/\nstrange +▲ its output is not that of ffrtmp stats; it had 1 job\n/);
   top.type("q");

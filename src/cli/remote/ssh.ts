@@ -80,6 +80,11 @@ export function refusalOf(stderr: string, code: number | null): string {
   return first.replace(/^ffrtmp: /, "") || `ffrtmp there has exited with code ${code}`;
 }
 
+/** Returns a command line for the shell here, with which a person runs ffrtmp on another machine. */
+export function commandLineFor(host: string, words: readonly string[]): string {
+  return ["ssh", quote(host), "ffrtmp", ...words.map((word) => quote(quote(word)))].join(" ");
+}
+
 /** The shell of the other machine reads the words again. */
 function quote(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
