@@ -128,6 +128,8 @@ limitsTest("a command that the kernel does not execute is no job, and everything
   expect(ended.stderr).toContain("a script needs a first line");
   expect(sandbox().cgroups()).toEqual([]);
   expect(await sandbox().json(["ps"])).toEqual([]);
+  const [{ ending, exit_unknown_because: reason }] = await sandbox().json(["history"]);
+  expect([ending, reason]).toEqual(["never_started", expect.stringContaining("a script needs a first line")]);
 });
 
 limitsTest("a governed process starts no job inside of its own", async () => {

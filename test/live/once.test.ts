@@ -55,9 +55,11 @@ test("an id that was used is refused, with what became of its job", async () => 
 
 test("the id of a plain launch, and of a job whose record is deleted, is refused too", async () => {
   const once = (jobId: string) => sandbox().run(["run", "--once", "--job-id", jobId, ...recordStart()]);
-  for (const _ of [1, 2]) await sandbox().run(["run", "--", "true"]);
-  // The second launch repeats the first one, and is recorded in the inbox.
-  expect(readdirSync(`${sandbox().state}/inbox`)).toHaveLength(1);
+  // A launch that repeats an earlier one is recorded in the inbox. None does while the machine changes.
+  await until("a launch is repeated", async () => {
+    await sandbox().run(["run", "--", "true"]);
+    return readdirSync(`${sandbox().state}/inbox`).length === 1;
+  });
   const [{ job_id: plain }] = await sandbox().json(["history"]);
   expect((await once(plain)).code).toBe(125);
   expect((await once("a")).code).toBe(0);
@@ -66,6 +68,32 @@ test("the id of a plain launch, and of a job whose record is deleted, is refused
   const { code, stderr } = await once("a");
   expect([code, stderr]).toEqual([125, expect.stringContaining("by a job whose record is deleted")]);
   expect(starts()).toBe(1);
+});
+
+test("a refused try leaves the result file to the try that has started the workload", async () => {
+  const file = sandbox().path("result.json");
+  const once = (jobId: string, ...command: string[]) =>
+    sandbox().run(["run", "--once", "--job-id", jobId, "--result-file", file, "--", ...command]);
+  const result = () => JSON.parse(readFileSync(file, "utf8"));
+  writeFileSync(file, "an earlier result");
+  // The first one finds it gone.
+  expect((await once("a", "sh", "-c", `test ! -e ${file} && exit 3`)).code).toBe(3);
+  expect((await once("a", "sh", "-c", "exit 3")).code).toBe(125);
+  expect((await once("a", "no-such-command")).code).toBe(127);
+  expect(result()).toMatchObject({ job_id: "a", exit_code: 3 });
+  const script = sandbox().path("script");
+  writeFileSync(script, "echo no first line\n", { mode: 0o755 });
+  expect((await once("b", script)).code).toBe(126);
+  expect(result()).toMatchObject({ job_id: "b", ending: "never_started" });
+});
+
+test("a job of exec that the kernel did not execute is named as never started", async () => {
+  const script = sandbox().path("script");
+  writeFileSync(script, "echo no first line\n", { mode: 0o755 });
+  const once = (command: string) => sandbox().run(["exec", "--once", "--job-id", "a", "--", command]);
+  expect((await once(script)).code).toBe(126);
+  const { code, stderr } = await once("true");
+  expect([code, stderr]).toEqual([125, expect.stringContaining("by a job that was never started: ")]);
 });
 
 test("a generated id is refused, and nothing is started", async () => {
@@ -86,6 +114,8 @@ testIf(lacksRoot())("nothing is started where the start cannot be recorded", asy
   expect(stderr).toMatch(
     /^ffrtmp: job a is not started, because --once needs its record, and the ledger cannot be written: /m,
   );
+  // Who follows the advice to use another directory could start it twice.
+  expect(stderr).toContain("Another directory does not know which ids were used with this one");
   expect([code, starts()]).toEqual([125, 0]);
   // A job without the option runs all the same.
   expect((await sandbox().run(["run", "--job-id", "b", ...recordStart()])).code).toBe(0);

@@ -82,7 +82,7 @@ test("a machine that is silent holds up the others for a bounded time", async ()
   const before = process.env["PATH"];
   process.env["PATH"] = env["PATH"];
   try {
-    expect(await askHost("silent", ["ps"], 200)).toEqual({
+    expect(await askHost("silent", ["ps"], { timeoutMs: 200 })).toEqual({
       host: "silent",
       failure: "no answer within 0.2 s",
     });

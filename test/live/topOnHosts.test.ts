@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from "bun:test";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { OnTerminal } from "../support/onTerminal.ts";
 import { eventually, FFRTMP, isRunning, until, useSandbox } from "../support/sandbox.ts";
 import { makeStandInSsh, startJobOn } from "../support/standInSsh.ts";
@@ -121,7 +121,7 @@ test("--once prints one table, and a machine that did not answer makes the exit 
 test("what a machine of another release, or a hostile one, prints is shown as far as it has a meaning", async () => {
   const use = {
     kind: "job",
-    job_id: "new\u001b[2J",
+    job_id: "new\u001b[2J; reboot",
     pid: 7,
     cpu_percent: "much",
     memory_bytes: 4096,
@@ -137,8 +137,56 @@ test("what a machine of another release, or a hostile one, prints is shown as fa
   const top = topOn("strange");
   await top.shows(/\nstrange +CPU +– of 4 .* 1 job\n/);
   await top.shows(/strange +new\\u0.* 4\.0K\//);
+  // Whoever copies the command runs only that.
+  top.type("\r");
+  await top.shows(String.raw`ssh strange ffrtmp inspect ''\''new\u001b[2J; reboot'\'''`);
+  top.type("\u001b");
   writeFileSync(sandbox().path("machines/strange"), "<html>\n");
   await top.shows(/\nstrange +▲ its output is not that of ffrtmp stats; it had 1 job\n/);
   top.type("q");
   expect(await top.process.exited).toBe(0);
 });
+
+const MACHINE = JSON.stringify({ kind: "machine", cpu_count: 4, job_count: 0 });
+
+test("a machine that prints without end takes neither the time nor the memory of the others", async () => {
+  await startJob("edge-1", "news");
+  const flood = (line: string) => writeFileSync(sandbox().path("machines/flood"), line);
+  flood(MACHINE);
+  const once = await sandbox().run(["top", "--once", "--interval", "100ms", "--on", "flood,edge-1"], { env });
+  expect(once.stdout).toMatch(/\nflood +CPU +– of 4 /);
+  expect(once.stdout).toMatch(/ edge-1 news .* sleep 1000\n/);
+  // Lines of jobs that no line of the machine ends.
+  flood(JSON.stringify({ kind: "job", job_id: "x".repeat(100_000), media: {} }));
+  const top = topOn("flood");
+  await top.shows(/\nflood +▲ its output is not that of ffrtmp stats\n/);
+  const [, peakKib] =
+    /^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${top.process.pid}/status`, "utf8")) ?? [];
+  expect(Number(peakKib)).toBeLessThan(700_000);
+  top.type("q");
+  expect(await top.process.exited).toBe(0);
+});
+
+test.each(["q", "SIGTERM", "SIGHUP"] as const)(
+  "%s ends all connections, and gives the terminal back",
+  async (end) => {
+    writeFileSync(sandbox().path("machines/forgetful"), `${MACHINE}\n`);
+    const file = sandbox().path("pid");
+    const command = `echo $$ > ${file}; exec ${FFRTMP} top --interval 100ms --on forgetful`;
+    // The shell keeps the terminal: its end would end what is left.
+    const shell = ["sh", "-c", `sh -c '${command}'; echo exit $?; exec sleep 1000`];
+    const top = new OnTerminal(sandbox(), shell, env);
+    await top.shows(/\nforgetful +CPU +– of 4 /);
+    const ps = await eventually("ps is asked", () => {
+      const asked = sandbox().path("machines/ps");
+      return existsSync(asked) ? Number(readFileSync(asked, "utf8")) || undefined : undefined;
+    });
+    sandbox().adopt(ps);
+    if (end === "q") top.type("q");
+    else process.kill(Number(readFileSync(file, "utf8")), end);
+    const code = { q: 0, SIGTERM: 143, SIGHUP: 129 }[end];
+    await until("it has ended", () => top.screen.outside.includes(`exit ${code}`));
+    expect([top.screen.modes, top.isRaw]).toEqual([new Set([7, 25]), false]);
+    await until("the question is given up", () => !isRunning(ps));
+  },
+);

@@ -10,6 +10,12 @@ case $host in
   down) echo "ssh: connect to host down port 22: Connection refused" >&2; exit 255 ;;
   old) echo "ffrtmp: unknown option '--machine'" >&2; exit 2 ;;
   strange) while cat "$MACHINES/strange"; do sleep 0.1; done ;;
+  flood) exec yes "$(cat "$MACHINES/flood")" ;;
+  forgetful)
+    case $* in
+      "ffrtmp ps"*) echo $$ > "$MACHINES/ps"; exec sleep 1000 ;;
+      *) while cat "$MACHINES/forgetful"; do sleep 0.1; done ;;
+    esac ;;
   bare) PATH=/usr/bin:/bin exec sh -c "$*" ;;
   *) FFRTMP_STATE="$MACHINES/$host" PATH="$MACHINES/bin:$PATH" exec sh -c "$*" ;;
 esac
@@ -18,7 +24,8 @@ esac
 /**
  * Puts a stand-in for ssh into a sandbox, which runs the command of a machine in the state directory of that name. `silent`
  * never answers, `down` cannot be reached, `bare` has no ffrtmp, `old` has one that cannot be followed, and `strange` prints a
- * file, `machines/strange`, again and again. Returns the environment for ffrtmp.
+ * file, `machines/strange`, again and again; `flood` does so without a pause. `forgetful` prints `machines/forgetful` in place of
+ * `stats`, and its `ps`, whose PID is in `machines/ps`, never answers. Returns the environment for ffrtmp.
  */
 export function makeStandInSsh(box: Sandbox): Record<string, string> {
   const [ssh, bin] = [box.path("ssh"), box.path("machines/bin")];

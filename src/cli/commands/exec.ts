@@ -61,7 +61,9 @@ async function leaveToObserver(context: Context, job: RunningJob): Promise<void>
 /** Restores everything that was changed for a command that the kernel does not execute. */
 function undone(context: Context, seen: RunningJob, name: string, errno: string): Refusal {
   const job = context.ledger.refresh(seen);
-  if (job.state === "running") detach(context, job, jobCgroupOf(context, job));
+  const refusal = cannotRun(name, EXEC_ERRORS[errno] ?? errno, 126);
+  if (job.state === "running")
+    detach(context, job, jobCgroupOf(context, job), { kind: "never-started", reason: refusal.message });
   context.ledger.close();
-  return cannotRun(name, EXEC_ERRORS[errno] ?? errno, 126);
+  return refusal;
 }

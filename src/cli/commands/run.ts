@@ -46,7 +46,7 @@ export async function run(command: string[], flags: RunFlags): Promise<number> {
       "omit one of them; ffrtmp inspect JOB --json has the result of a job in the background",
     );
   const { ResultFile } = await import("../output/resultFile.ts");
-  const resultFile = new ResultFile(flags.resultFile);
+  const resultFile = new ResultFile(flags.resultFile, { whenStarted: flags.once ?? false });
   return runJob(command, flags, inherited, spec, resultFile).catch((error) => {
     if (error instanceof Refusal) resultFile.writeFailure(spec, command, error.message);
     throw error;
@@ -65,7 +65,7 @@ async function runJob(
   const { reportStart } = flags;
   if (flags.detach && reportStart === undefined) return runInBackground(flags, ["--job-id", spec.jobId]);
 
-  const start = () => startJob({ ...spec, command, workingDirectory, inherited }, flags);
+  const start = () => startJob({ ...spec, command, workingDirectory, inherited }, flags, resultFile);
   const { context, job, ended } = reportStart === undefined ? start() : startReporting(reportStart, start);
   if (flags.tenant !== undefined) void warnOfTotal(context, job);
   return observeRun(
@@ -103,6 +103,7 @@ function createRecorder(
 function startJob(
   request: Omit<StartRequest, "commandBytes" | "standard" | "logPath">,
   flags: RunFlags,
+  resultFile: ResultFile | undefined,
 ): StartedJob & { context: Context } {
   const { inherited, jobId, limits } = request;
   const recorder = createRecorder(flags, request);
@@ -120,6 +121,7 @@ function startJob(
       standard: log ? ["ignore", log.fd, log.fd] : [stdin, "inherit", "inherit"],
       inherited: log ? [] : inherited,
       logPath: log?.path ?? null,
+      onRegistered: () => resultFile?.started(),
       observer: recorder,
     });
     warnOfMissingLimits(started.job);

@@ -38,9 +38,13 @@ export class ResultFile {
   /** The directory as it was found at the start: another user can replace a part of its path later. */
   readonly #directory: string;
   readonly #name: string;
+  #isOurs = false;
 
-  /** Throws a Refusal where the file could not be written. Then nothing was changed. */
-  constructor(path: string) {
+  /**
+   * Throws a Refusal where the file could not be written. Then nothing was changed. `whenStarted`: an earlier file, which can be
+   * that of an earlier try, stays until `started`.
+   */
+  constructor(path: string, { whenStarted = false } = {}) {
     this.path = path;
     this.#name = basename(path);
     const refuse = (reason: string): Refusal =>
@@ -52,10 +56,25 @@ export class ResultFile {
       if (found !== undefined && !found.isFile()) throw refuse(`it is ${kindOf(found)}`);
       this.#create("");
       rmSync(this.#pathOf(DRAFT));
-      rmSync(this.#pathOf(this.#name), { force: true });
+      if (!whenStarted) this.#removeEarlier();
     } catch (error) {
       throw error instanceof Refusal ? error : refuse(describeErrno(error));
     }
+  }
+
+  /** Removes an earlier file: the job of this process is recorded, and is about to start. */
+  started(): void {
+    if (this.#isOurs) return;
+    try {
+      this.#removeEarlier();
+    } catch (error) {
+      warn(`cannot remove the earlier ${this.path}: ${describeErrno(error)}`);
+    }
+  }
+
+  #removeEarlier(): void {
+    rmSync(this.#pathOf(this.#name), { force: true });
+    this.#isOurs = true;
   }
 
   /** A failure is a warning: the exit code is that of the command. */
@@ -69,8 +88,12 @@ export class ResultFile {
     }
   }
 
-  /** Writes the result of a workload that could not be started. It has the same keys. */
+  /**
+   * Writes the result of a workload that could not be started. It has the same keys. Before `started`, the file that waits for it
+   * belongs to another try, which may have started the workload.
+   */
   writeFailure(spec: JobSpec, command: readonly string[], reason: string): void {
+    if (!this.#isOurs) return;
     const key = Bun.randomUUIDv7();
     const ending: Ending = { kind: "never-started", reason };
     const { compliant: slaCompliant, reason: slaReason } = evaluateSla(ending, [], UNKNOWN_USAGE);

@@ -18,16 +18,20 @@ export type RemoteAnswer =
 
 /**
  * Runs ffrtmp on another machine, by the user's own ssh with its configuration. Asks for no password: the output of several
- * machines is on one terminal. The command there ends with the connection.
+ * machines is on one terminal. The command there ends with the connection, which `signal` ends too.
  */
 export async function askHost(
   host: string,
   words: readonly string[],
-  timeoutMs = ANSWER_TIMEOUT_MS,
+  { timeoutMs = ANSWER_TIMEOUT_MS, signal }: { timeoutMs?: number; signal?: AbortSignal } = {},
 ): Promise<RemoteAnswer> {
   const ssh = sshCommand(host, words);
   if (ssh === undefined) return { host, failure: NO_SSH };
-  const child = Bun.spawn(ssh, { stdio: ["ignore", "pipe", "pipe"], maxBuffer: MAX_ANSWER_BYTES });
+  const child = Bun.spawn(ssh, {
+    stdio: ["ignore", "pipe", "pipe"],
+    maxBuffer: MAX_ANSWER_BYTES,
+    ...(signal ? { signal } : {}),
+  });
   const answer = Promise.all([
     new Response(child.stdout).text(),
     new Response(child.stderr).text(),
@@ -74,6 +78,11 @@ export function failureOfSsh(
 export function refusalOf(stderr: string, code: number | null): string {
   const [first = ""] = stderr.trim().split("\n");
   return first.replace(/^ffrtmp: /, "") || `ffrtmp there has exited with code ${code}`;
+}
+
+/** Returns a command line for the shell here, with which a person runs ffrtmp on another machine. */
+export function commandLineFor(host: string, words: readonly string[]): string {
+  return ["ssh", quote(host), "ffrtmp", ...words.map((word) => quote(quote(word)))].join(" ");
 }
 
 /** The shell of the other machine reads the words again. */

@@ -7,12 +7,21 @@ import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
 import { recordExit, undoForCgroup } from "../exit/recordExit.ts";
 import { undoInGateLock } from "../gateLock.ts";
+import type { Ending } from "../model/ending.ts";
 import type { RunningJob } from "../model/job.ts";
 import { isOwnScope } from "../placement/jobScope.ts";
 import { moveBackToOrigin } from "../placement/moveTree.ts";
 
-/** Releases a running job: undoes every change that was made for it, and leaves nothing behind. */
-export function detach(context: Context, job: RunningJob, cgroup: JobCgroup): void {
+/**
+ * Releases a running job: undoes every change that was made for it, and leaves nothing behind. `ending` is another one for a job
+ * whose process has not become the workload.
+ */
+export function detach(
+  context: Context,
+  job: RunningJob,
+  cgroup: JobCgroup,
+  ending: Ending = { kind: "detached" },
+): void {
   const { host, ledger } = context;
   for (const { path, placedAs } of cgroup.directories) {
     const [child] = placedAs === "in-place" ? [] : host.cgroupFs.children(path);
@@ -38,5 +47,5 @@ export function detach(context: Context, job: RunningJob, cgroup: JobCgroup): vo
       "everything else was restored; remove the cause and run the same command again",
     );
   }
-  recordExit(context, job, { kind: "detached" });
+  recordExit(context, job, ending);
 }

@@ -50,7 +50,7 @@ function tryToRegister(ledger: Ledger, job: StartingJob, once: boolean): boolean
     if (error instanceof NotWritten)
       throw new Refusal(
         `job ${job.jobId} is not started, because --once needs its record, and the ledger cannot be written: ${error.message}`,
-        error.remedy,
+        `${error.remedy}. Another directory does not know which ids were used with this one`,
       );
     if (!(error instanceof JobConflict)) throw error;
     return false;

@@ -50,6 +50,8 @@ export interface LaunchObserver {
 
 export interface StartRequest extends JobSpec, Workload {
   logPath: string | null;
+  /** The job is recorded, and its workload is about to start. */
+  onRegistered?: () => void;
   observer?: LaunchObserver | undefined;
 }
 
@@ -87,6 +89,7 @@ export function startWorkload(
     logPath: request.logPath,
   });
   registerJob(context, job, request);
+  request.onRegistered?.();
   request.observer?.registered(job);
 
   let outcomes: LimitOutcome[];

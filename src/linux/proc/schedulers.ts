@@ -45,8 +45,11 @@ export interface SchedulerCgroup {
   cgroupPath: string;
 }
 
-/** Reads the name of a cgroup, with the names above it, nearest first. */
-type Reader = (name: string, above: readonly string[]) => Omit<SchedulerCgroup, "cgroupPath"> | undefined;
+/**
+ * Reads the name at an index of a path. It copies the names above only for a name that can be its scheduler's: a user can make
+ * cgroups below each other that are 2000 deep.
+ */
+type Reader = (parts: readonly string[], index: number) => Omit<SchedulerCgroup, "cgroupPath"> | undefined;
 
 /**
  * Slurm. v1: https://slurm.schedmd.com/cgroup_v1.html, the directory is `slurm_NODE` where slurmd has a node name (-N).
@@ -54,7 +57,8 @@ type Reader = (name: string, above: readonly string[]) => Omit<SchedulerCgroup, 
  */
 // /slurm/uid_1000/job_17/step_0/task_0
 // /system.slice/slurmstepd.scope/job_17/step_batch/user/task_0
-const slurm: Reader = (name, [parent = "", grandparent = ""]) => {
+const slurm: Reader = (parts, index) => {
+  const [grandparent = "", parent = "", name = ""] = [parts[index - 2], parts[index - 1], parts[index]];
   const job = /^job_(\d+)$/;
   const isSlurm = (directory: string) => /^uid_\d+$/.test(directory) || SLURM_SCOPE.test(directory);
   const id = job.exec(name)?.[1];
@@ -71,8 +75,8 @@ const SLURM_SCOPE = /^(?:.+_)?slurmstepd\.scope$/;
  * Tracking". BASE_CGROUP is a setting.
  */
 // /htcondor/condor_var_lib_condor_execute_slot1_1@node
-const htcondor: Reader = (name) => {
-  const slot = /^condor_.*_(slot\d+(?:_\d+)?(?:@[\w.-]+)?)$/.exec(name)?.[1];
+const htcondor: Reader = (parts, index) => {
+  const slot = /^condor_.*_(slot\d+(?:_\d+)?(?:@[\w.-]+)?)$/.exec(parts[index] as string)?.[1];
   return slot === undefined ? undefined : { scheduler: "htcondor", labels: { condor_slot: slot } };
 };
 
@@ -85,11 +89,11 @@ const NOMAD_TASK = new RegExp(`^(${UUID})\\.(.+?)(\\.scope)?$`);
  */
 // /nomad.slice/share.slice/d58f1c9e-….encode.scope
 // v1: /nomad/d58f1c9e-….encode, in cpuset /nomad/share/d58f1c9e-….encode
-const nomad: Reader = (name, above) => {
-  const [, alloc, task, scope] = NOMAD_TASK.exec(name) ?? [];
+const nomad: Reader = (parts, index) => {
+  const [, alloc, task, scope] = NOMAD_TASK.exec(parts[index] as string) ?? [];
   if (alloc === undefined || task === undefined) return undefined;
   // The v1 name alone could be that of anything.
-  if (scope === undefined && !above.includes("nomad")) return undefined;
+  if (scope === undefined && !parts.slice(0, index).includes("nomad")) return undefined;
   return { scheduler: "nomad", labels: { nomad_alloc: alloc, nomad_task: task } };
 };
 
@@ -103,16 +107,17 @@ const POD = /^(?:.+-)?pod([0-9a-f]{32}|[0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9
 // /kubepods/burstable/pod3e61c0de-…/9f2c…
 // /kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod3e61c0de_….slice/cri-containerd-9f2c….scope
 // containerd with the wrong driver: /system.slice/containerd.service/kubepods-burstable-pod3e61….slice:cri-containerd:9f2c…
-const kubernetes: Reader = (name, above) => {
-  const isPods = (directory: string | undefined) => directory?.includes("kubepods") ?? false;
+const kubernetes: Reader = (parts, index) => {
+  const name = parts[index] as string;
+  const isPods = (directory: string) => directory.includes("kubepods");
   const uid = POD.exec(name)?.[1];
-  if (uid !== undefined && [name, ...above].some(isPods)) {
+  if (uid !== undefined && parts.slice(0, index + 1).some(isPods)) {
     const container = /:([0-9a-f]{64})$/.exec(name)?.[1];
     const pod = { k8s_pod: uid.replaceAll("_", "-") };
     const labels = container === undefined ? pod : { ...pod, k8s_container: container };
     return { scheduler: "kubernetes", labels };
   }
-  if (!POD.test(above[0] ?? "") || !above.some(isPods)) return undefined;
+  if (!POD.test(parts[index - 1] ?? "") || !parts.slice(0, index).some(isPods)) return undefined;
   const [container] = findContainers(name);
   return container && { scheduler: "kubernetes", labels: { k8s_container: container.name } };
 };
@@ -126,10 +131,9 @@ export function findSchedulerCgroups(cgroupPath: string): SchedulerCgroup[] {
   let unit: string | undefined;
   let isInService = true;
   for (const [index, name] of parts.entries()) {
-    const above = parts.slice(0, index).reverse();
-    const pathHere = parts.slice(0, index + 1).join("/");
-    const read = READERS.map((reader) => reader(name, above)).find((each) => each !== undefined);
-    if (read) found.push({ ...read, cgroupPath: pathHere });
+    const pathHere = () => parts.slice(0, index + 1).join("/");
+    const read = READERS.map((reader) => reader(parts, index)).find((each) => each !== undefined);
+    if (read) found.push({ ...read, cgroupPath: pathHere() });
     // Another systemd can run inside of a container, and scopes are no work of a scheduler.
     isInService &&= !read && !name.endsWith(".scope") && findContainers(name).length === 0;
     if (!isInService || !UNIT.test(name)) continue;
@@ -139,7 +143,7 @@ export function findSchedulerCgroups(cgroupPath: string): SchedulerCgroup[] {
         found.push({
           scheduler: CRON_UNITS.has(name) ? "cron" : "systemd",
           labels: { systemd_unit: name },
-          cgroupPath: pathHere,
+          cgroupPath: pathHere(),
         });
     } else if (USER_MANAGER.test(unit)) {
       // The user chooses the names of his units, which the label says. That they are his, the manager's name says.

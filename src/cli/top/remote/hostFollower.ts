@@ -14,6 +14,10 @@ const RECORDS_MAX_AGE_MS = 30_000;
 const RECORDS_PAUSE_MS = 3000;
 const MAX_LINE_BYTES = 1024 ** 2;
 const MAX_JOBS = 10_000;
+/** What is kept until the line of the machine: several times the lines of so many jobs. */
+const MAX_ROUND_BYTES = 64 * 1024 ** 2;
+/** The pause after each read. A machine that never stops printing would leave no time for the screen and its keys. */
+const READ_PAUSE_MS = 5;
 const MAX_STDERR_CHARACTERS = 4096;
 
 /** All that a machine measured at one time. */
@@ -51,6 +55,8 @@ export class HostFollower {
   #recordsAskedMs = Number.NEGATIVE_INFINITY;
   #isAsking = false;
   readonly #closed = Promise.withResolvers<void>();
+  /** Ends the question for records. */
+  readonly #abort = new AbortController();
 
   constructor(host: string, options: FollowOptions) {
     this.host = host;
@@ -77,10 +83,11 @@ export class HostFollower {
     return this.#records.get(jobId);
   }
 
-  /** Ends the connection, and with it the command on the other machine. */
+  /** Ends the connections, and with them the commands on the other machine. */
   close(): void {
     this.#isClosed = true;
     this.#child?.kill();
+    this.#abort.abort();
     this.#closed.resolve();
   }
 
@@ -141,11 +148,14 @@ export class HostFollower {
     const decoder = new TextDecoder();
     let rest = "";
     let uses: JobUseJson[] = [];
+    let roundBytes = 0;
     try {
       for await (const bytes of child.stdout) {
         const lines = (rest + decoder.decode(bytes, { stream: true })).split("\n");
         rest = lines.pop() ?? "";
-        if (rest.length > MAX_LINE_BYTES || uses.length > MAX_JOBS) throw new Error("it is too long");
+        roundBytes += bytes.length;
+        if (rest.length > MAX_LINE_BYTES || uses.length > MAX_JOBS || roundBytes > MAX_ROUND_BYTES)
+          throw new Error("it is too long");
         for (const line of lines) {
           const parsed = parseStatsLine(line);
           if (parsed === undefined) continue;
@@ -153,8 +163,10 @@ export class HostFollower {
           else {
             this.#receive({ uses, machine: parsed.machine, atMs: performance.now() });
             uses = [];
+            roundBytes = 0;
           }
         }
+        await Bun.sleep(READ_PAUSE_MS);
       }
       return undefined;
     } catch {
@@ -178,7 +190,7 @@ export class HostFollower {
     this.#isAsking = true;
     this.#recordsAskedMs = performance.now();
     try {
-      const answer = await askHost(this.host, this.#options.psWords);
+      const answer = await askHost(this.host, this.#options.psWords, { signal: this.#abort.signal });
       if ("stdout" in answer && answer.code === 0) this.#records = parseRecords(answer.stdout);
     } catch {
       // Not as any release prints it.

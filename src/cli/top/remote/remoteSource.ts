@@ -1,6 +1,7 @@
 import type { MachineUseJson } from "../../../json/machineSchema.ts";
 import type { MachineReading } from "../../../metrics/machine.ts";
 import { readBootMs } from "../../../sys/clock.ts";
+import { commandLineFor } from "../../remote/ssh.ts";
 import type { JobDetail } from "../jobView.ts";
 import { isLiveJob } from "../liveness.ts";
 import {
@@ -92,11 +93,12 @@ export class RemoteSource implements TopSource {
   }
 
   detailOf({ host, job: { jobId } }: ScreenJob): JobDetail {
-    const there = `ssh ${host} ffrtmp`;
+    // The other machine chooses the id.
+    const there = (command: string) => commandLineFor(host ?? "", [command, jobId]);
     return {
       timeline: [],
-      note: `timeline and all details: ${there} inspect ${jobId}`,
-      log: { because: `its log is on ${host}: ${there} logs ${jobId}` },
+      note: `timeline and all details: ${there("inspect")}`,
+      log: { because: `its log is on ${host}: ${there("logs")}` },
     };
   }
 
