@@ -1,8 +1,8 @@
-import { readFileSync } from "node:fs";
 import { nkeys } from "@nats-io/transport-node";
 import { FleetAgent } from "../../fleet/agent/agent.ts";
 import { NodeLedger } from "../../fleet/agent/nodeLedger.ts";
 import { readMachine } from "../../fleet/agent/nodeState.ts";
+import { readSecret } from "../../fleet/keys/privateFile.ts";
 import { NODE_CONFIG_FILE, type NodeConfig, readNodeConfig } from "../../fleet/nodeConfig.ts";
 import { Refusal } from "../../jobs/errors.ts";
 import { locateState } from "../../ledger/location.ts";
@@ -38,10 +38,11 @@ export async function runFleetAgent(flags: AgentFlags): Promise<number> {
 function readSeed({ nkeyFile: file }: NodeConfig): Uint8Array {
   const hint = "join the fleet again with ffrtmp fleet join";
   try {
-    const seed = new TextEncoder().encode(readFileSync(file, "utf8").trim());
+    const seed = new TextEncoder().encode(readSecret(file).trim());
     nkeys.fromSeed(seed);
     return seed;
   } catch (error) {
+    if (error instanceof Refusal) throw error;
     const reason = error instanceof nkeys.NKeysError ? "it is no seed of an NKey" : describeErrno(error);
     throw new Refusal(`cannot use the key of this node in ${file}: ${reason}`, hint);
   }
