@@ -1,5 +1,5 @@
 import { expect } from "bun:test";
-import { chmodSync, openSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { connectAsNode, FleetHub } from "../support/fleet/fleetHub.ts";
 import { someLiveJob, someReport } from "../support/fleet/messages.ts";
@@ -108,7 +108,7 @@ live("fleet up says that its hub does not answer where nodes connect, and ends b
   expect([await up.exited, isRunning(pid)]).toEqual([143, false]);
 });
 
-live("a key that every user can read is refused, by the agent and for the operator", async () => {
+live("a key that every user can read is refused, and so is an authority without a certificate", async () => {
   const hub = await FleetHub.start(sandbox());
   const config = await joinHub(hub, "edge-1");
   const key = config.replace("node.yaml", "node.nk");
@@ -118,6 +118,17 @@ live("a key that every user can read is refused, by the agent and for the operat
     2,
     expect.stringMatching(/every user of this machine can use it(.|\n)*try: chmod o=/),
   ]);
+  chmodSync(key, 0o600);
+  for (const [text, reason] of [
+    ["", "contains no certificate of the hub's authority"],
+    [undefined, "cannot read the certificate of the hub's authority"],
+  ] as const) {
+    const file = config.replace("node.yaml", "ca.pem");
+    if (text === undefined) rmSync(file);
+    else writeFileSync(file, text);
+    const ended = await sandbox().run(["fleet", "agent", "--config", config]);
+    expect([ended.code, ended.stderr]).toEqual([2, expect.stringContaining(reason)]);
+  }
   const admin = `${hub.directory}/admin.nk`;
   expect(statSync(admin).mode & 0o777).toBe(0o600);
   chmodSync(admin, 0o604);

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { nkeys } from "@nats-io/transport-node";
 import { FleetAgent } from "../../fleet/agent/agent.ts";
 import { NodeLedger } from "../../fleet/agent/nodeLedger.ts";
@@ -23,6 +24,7 @@ interface AgentFlags extends CommonFlags {
 export async function runFleetAgent(flags: AgentFlags): Promise<number> {
   const config = readNodeConfig(flags.config ?? NODE_CONFIG_FILE);
   const seed = readSeed(config);
+  checkAuthority(config);
   denySignals();
   neverWaitForStderr();
   const host = realHost();
@@ -35,8 +37,25 @@ export async function runFleetAgent(flags: AgentFlags): Promise<number> {
   return 0;
 }
 
+const REJOIN = "join the fleet again with ffrtmp fleet join";
+
+/** A file without a certificate would fail each connection, with a reason that names the hub. */
+function checkAuthority({ caFile: file }: NodeConfig): void {
+  if (file === undefined) return;
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    throw new Refusal(
+      `cannot read the certificate of the hub's authority in ${file}: ${describeErrno(error)}`,
+      REJOIN,
+    );
+  }
+  if (!text.includes("-----BEGIN CERTIFICATE-----"))
+    throw new Refusal(`${file} contains no certificate of the hub's authority`, REJOIN);
+}
+
 function readSeed({ nkeyFile: file }: NodeConfig): Uint8Array {
-  const hint = "join the fleet again with ffrtmp fleet join";
   try {
     const seed = new TextEncoder().encode(readSecret(file).trim());
     nkeys.fromSeed(seed);
@@ -44,6 +63,6 @@ function readSeed({ nkeyFile: file }: NodeConfig): Uint8Array {
   } catch (error) {
     if (error instanceof Refusal) throw error;
     const reason = error instanceof nkeys.NKeysError ? "it is no seed of an NKey" : describeErrno(error);
-    throw new Refusal(`cannot use the key of this node in ${file}: ${reason}`, hint);
+    throw new Refusal(`cannot use the key of this node in ${file}: ${reason}`, REJOIN);
   }
 }

@@ -107,3 +107,11 @@ test("times that are none hide neither the job nor those of other nodes", () => 
   expect(nodes[0]?.clock_offset_seconds).toBeNull();
   expect(listJobs(nodes, reports).map(({ start_time }) => start_time)).toEqual([null, null, null]);
 });
+
+test("results that were pruned before they could be sent do not wait for ever", () => {
+  const waiting = (oldest_ms: number | null) => {
+    const outbox = { seq: 9, sent: 7, oldest_ms, state: "current" as const, why: null };
+    return listNodes(new Set(), received(["edge-1", 0, someReport({ outbox })]))[0]?.results_waiting;
+  };
+  expect([waiting(0), waiting(null)]).toEqual([2, 0]);
+});

@@ -97,7 +97,7 @@ function contentOf(message: NodeMessage, atMs: number): Partial<NodeJson> {
   return {
     clock_offset_seconds: offsetSeconds(message.at, atMs),
     jobs: isRead ? message.jobs.length + message.more : null,
-    results_waiting: isRead && outbox.sent !== null ? Math.max(0, outbox.seq - outbox.sent) : null,
+    results_waiting: isRead ? waitingOf(outbox) : null,
     oldest_waiting: outbox.oldest_ms === null ? null : isoTime(outbox.oldest_ms),
     eligible_jobs: isRead ? totals.jobs : null,
     compliant_jobs: isRead ? totals.compliant : null,
@@ -136,6 +136,12 @@ export function listJobs(nodes: readonly NodeJson[], { messages }: StreamPart<No
       command: job.command ?? null,
     })),
   );
+}
+
+/** `null`: not known. Numbers whose results were pruned do not wait. */
+function waitingOf({ seq, sent, oldest_ms }: NodeMessage["outbox"]): number | null {
+  if (sent === null) return null;
+  return oldest_ms === null ? 0 : Math.max(0, seq - sent);
 }
 
 function offsetSeconds(at: string, storedMs: number): number | null {

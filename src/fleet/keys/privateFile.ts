@@ -25,7 +25,7 @@ export function readSecret(path: string): string {
     if ((mode & OTHERS) !== 0)
       throw new Refusal(
         `${path} contains a secret key, and every user of this machine can use it (mode ${(mode & 0o777).toString(8)})`,
-        `chmod o= ${path}; if another user may have read it, make a new key: ffrtmp fleet invite NODE --renew`,
+        `chmod o= ${path}; and make a new key, if another user may have read this one`,
       );
     return readFileSync(fd, "utf8");
   } finally {
