@@ -2,7 +2,7 @@ import { afterAll, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { FleetDirectory, locateFleet } from "./fleetDirectory.ts";
+import { FleetDirectory, locateFleet, unknownNode } from "./fleetDirectory.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "ffrtmp-test-"));
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -33,4 +33,23 @@ test("each of several changes at once is confirmed by its own user, also when th
   // They do not pile up.
   for (let index = 0; index < 20; index++) fleet.addNode("edge-0", true);
   expect(fleet.read().probes).toHaveLength(16);
+});
+
+test("a node that the fleet does not have is not removed, whatever its name", () => {
+  const fleet = new FleetDirectory(join(directory, "named"));
+  fleet.create({ host: "hub.example", port: 4222 });
+  for (const name of ["constructor", "toString", "edge-1"])
+    expect(() => fleet.removeNode(name)).toThrow(`the fleet has no node ${name}`);
+  fleet.addNode("constructor", false);
+  expect(Object.keys(fleet.read().nodes)).toEqual(["constructor"]);
+  fleet.removeNode("constructor");
+  expect(fleet.read().nodes).toEqual({});
+});
+
+test("of a thousand nodes, a message names the first", () => {
+  const names = Array.from({ length: 1000 }, (_, index) => `edge-${index}`);
+  expect(unknownNode("x", names).hint).toMatch(
+    /^its nodes are: edge-0, .*edge-19, and 980 more: ffrtmp fleet ps$/,
+  );
+  expect(unknownNode("x", ["edge-1"]).hint).toBe("its nodes are: edge-1");
 });

@@ -130,13 +130,10 @@ export class FleetDirectory {
   removeNode(node: string): { probe: NKey } {
     const probe = this.#change(() => {
       const fleet = this.read();
-      const { [node]: removed, ...nodes } = fleet.nodes;
-      if (removed === undefined) {
-        const names = Object.keys(nodes);
-        throw new Refusal(
-          `the fleet has no node ${node}`,
-          names.length === 0 ? undefined : `its nodes are: ${names.join(", ")}`,
-        );
+      const { [node]: _, ...nodes } = fleet.nodes;
+      // Each object has a `constructor`, which can be the name of a node.
+      if (!Object.hasOwn(fleet.nodes, node)) {
+        throw unknownNode(node, Object.keys(nodes));
       }
       return this.#writeFleet({ ...fleet, nodes });
     });
@@ -200,6 +197,18 @@ export class FleetDirectory {
       throw new Refusal(`cannot read ${this.#file(name)}: ${describeErrno(error)}`);
     }
   }
+}
+
+const MAX_NAMED = 20;
+
+/** Returns a Refusal that names the nodes of a fleet, or the first of them. */
+export function unknownNode(node: string, names: readonly string[]): Refusal {
+  const more = names.length > MAX_NAMED ? `, and ${names.length - MAX_NAMED} more: ffrtmp fleet ps` : "";
+  const hint =
+    names.length === 0
+      ? "ffrtmp fleet invite NODE"
+      : `its nodes are: ${names.slice(0, MAX_NAMED).join(", ")}${more}`;
+  return new Refusal(`the fleet has no node ${node || JSON.stringify(node)}`, hint);
 }
 
 /** Waits while other commands make their changes, which takes each some ms. */
