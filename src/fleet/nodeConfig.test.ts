@@ -43,7 +43,9 @@ test("a node's configuration is read with the paths of its files beside it", () 
 
 test("a node's name is one token of a subject", () => {
   for (const node of ["a.b", "*", ">", "a b", "", "-a", "a".repeat(64)])
-    expect(() => readWith({ node })).toThrow(`${file} is no fleet configuration: node: expected 1 to 63`);
+    expect(() => readWith({ node })).toThrow(
+      `${file} is no fleet configuration: line 2, node: expected 1 to 63`,
+    );
 });
 
 test("a connection without encryption stays on the machine", () => {
@@ -63,7 +65,7 @@ test("a connection without encryption stays on the machine", () => {
 
 test("each fault of a configuration is named with its key", () => {
   expect(() => readWith({ v: 2, poool: ["live"], labels: { site: "a\nb" } })).toThrow(
-    /v: .*labels\.site: .*poool/,
+    /line 1, v: .*labels\.site: .*line \d+, poool: this key is unknown/,
   );
   writeFileSync(file, "v: 1\nnode: [");
   expect(() => readNodeConfig(file)).toThrow(`${file}, line 2 is not YAML`);

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { parse, YAMLParseError } from "yaml";
+import { isNode, LineCounter, parseDocument } from "yaml";
 import { z } from "zod";
 import { Refusal } from "../jobs/errors.ts";
 import { ValueFault } from "../limits/units.ts";
@@ -24,7 +24,10 @@ const word = z.string().refine(isWord, `expected ${WORD}`);
 /** A connection without TLS would show the results to everyone on its way, so it is for this machine only. */
 const hubUrl = z
   .string()
-  .refine(isHubUrl, "expected tls://host:port, or nats://127.0.0.1:port for a hub on this machine");
+  .refine(
+    isHubUrl,
+    "expected such as tls://hub.example:4222, or nats://127.0.0.1:4222 for a hub on this machine",
+  );
 
 // v: 1
 // node: edge-17
@@ -76,18 +79,26 @@ function readConfigText(file: string): string {
 }
 
 function parseFile(file: string, text: string): NodeConfig {
-  try {
-    return nodeConfig.parse(parse(text));
-  } catch (error) {
-    if (error instanceof YAMLParseError) {
-      const line = error.linePos?.[0].line;
-      const place = line === undefined ? "" : `, line ${line}`;
-      throw new Refusal(`${file}${place} is not YAML: ${error.message.split("\n")[0]}`, HINT);
-    }
-    if (!(error instanceof z.ZodError)) throw error;
-    const faults = error.issues.map(({ path, message }) => `${path.join(".") || "the file"}: ${message}`);
-    throw new Refusal(`${file} is no fleet configuration: ${faults.join("; ")}`, HINT);
-  }
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const [error] = document.errors;
+  if (error !== undefined)
+    throw new Refusal(
+      `${file}, line ${lines.linePos(error.pos[0]).line} is not YAML: ${error.message}`,
+      HINT,
+    );
+  const { data, error: faults } = nodeConfig.safeParse(document.toJS());
+  if (data !== undefined) return data;
+  const texts = faults.issues.map((issue) => {
+    // A key that may not be there is a fault of the mapping that has it.
+    const [key] = issue.code === "unrecognized_keys" ? issue.keys : [];
+    const path = key === undefined ? issue.path : [...issue.path, key];
+    const { message } = key === undefined ? issue : { message: "this key is unknown" };
+    const found = document.getIn(path, true);
+    const line = isNode(found) && found.range ? `line ${lines.linePos(found.range[0]).line}, ` : "";
+    return `${line}${path.join(".") || "the file"}: ${message}`;
+  });
+  throw new Refusal(`${file} is no fleet configuration: ${texts.join("; ")}`, HINT);
 }
 
 export function isNodeName(text: string): boolean {
@@ -106,7 +117,7 @@ function isWord(text: string): boolean {
   }
 }
 
-function isHubUrl(text: string): boolean {
+export function isHubUrl(text: string): boolean {
   const [, scheme, host, port] = /^(tls|nats):\/\/(\[[0-9a-f:]+\]|[^\s/:@[\]]+):(\d{1,5})$/i.exec(text) ?? [];
   if (host === undefined || Number(port) < 1 || Number(port) > 65_535) return false;
   return scheme === "tls" || ["127.0.0.1", "[::1]", "localhost"].includes(host);

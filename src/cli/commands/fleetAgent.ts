@@ -3,6 +3,7 @@ import { nkeys } from "@nats-io/transport-node";
 import { FleetAgent } from "../../fleet/agent/agent.ts";
 import { NodeLedger } from "../../fleet/agent/nodeLedger.ts";
 import { readMachine } from "../../fleet/agent/nodeState.ts";
+import { readSecret } from "../../fleet/keys/privateFile.ts";
 import { NODE_CONFIG_FILE, type NodeConfig, readNodeConfig } from "../../fleet/nodeConfig.ts";
 import { Refusal } from "../../jobs/errors.ts";
 import { locateState } from "../../ledger/location.ts";
@@ -23,6 +24,7 @@ interface AgentFlags extends CommonFlags {
 export async function runFleetAgent(flags: AgentFlags): Promise<number> {
   const config = readNodeConfig(flags.config ?? NODE_CONFIG_FILE);
   const seed = readSeed(config);
+  checkAuthority(config);
   denySignals();
   neverWaitForStderr();
   const host = realHost();
@@ -35,14 +37,32 @@ export async function runFleetAgent(flags: AgentFlags): Promise<number> {
   return 0;
 }
 
-function readSeed({ nkeyFile: file }: NodeConfig): Uint8Array {
-  const hint = "join the fleet again with ffrtmp fleet join";
+const REJOIN = "join the fleet again with ffrtmp fleet join";
+
+/** A file without a certificate would fail each connection, with a reason that names the hub. */
+function checkAuthority({ caFile: file }: NodeConfig): void {
+  if (file === undefined) return;
+  let text: string;
   try {
-    const seed = new TextEncoder().encode(readFileSync(file, "utf8").trim());
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    throw new Refusal(
+      `cannot read the certificate of the hub's authority in ${file}: ${describeErrno(error)}`,
+      REJOIN,
+    );
+  }
+  if (!text.includes("-----BEGIN CERTIFICATE-----"))
+    throw new Refusal(`${file} contains no certificate of the hub's authority`, REJOIN);
+}
+
+function readSeed({ nkeyFile: file }: NodeConfig): Uint8Array {
+  try {
+    const seed = new TextEncoder().encode(readSecret(file).trim());
     nkeys.fromSeed(seed);
     return seed;
   } catch (error) {
+    if (error instanceof Refusal) throw error;
     const reason = error instanceof nkeys.NKeysError ? "it is no seed of an NKey" : describeErrno(error);
-    throw new Refusal(`cannot use the key of this node in ${file}: ${reason}`, hint);
+    throw new Refusal(`cannot use the key of this node in ${file}: ${reason}`, REJOIN);
   }
 }

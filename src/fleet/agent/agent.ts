@@ -1,21 +1,27 @@
 import { watchLedgerFile } from "../../ledger/database.ts";
 import { stampOfLedger } from "../../ledger/readOnly.ts";
 import { ResultSender } from "../chain/sender.ts";
-import { Hub } from "./hub.ts";
-import type { NodeLedger } from "./nodeLedger.ts";
+import { Backoff } from "./backoff.ts";
+import { FaultLog } from "./faultLog.ts";
+import { Hub, isKeyRefused } from "./hub.ts";
+import { LedgerFault, type NodeLedger } from "./nodeLedger.ts";
 import type { NodeFacts, SenderState } from "./nodeState.ts";
 import { CHANGE_INTERVAL_MS, StatePublisher } from "./statePublisher.ts";
 
 /** Results of jobs that end within this time share a message. */
 const GATHER_MS = 500;
-/** The pause after a failure, and while a ledger is refused. */
+/** The pause after a failure, and while a ledger is refused or cannot be read. */
 const RETRY_MS = 5000;
+/** The longest pause while the hub does not store results. Each try sends up to 256 KiB, and all nodes of a full hub try. */
+const MAX_RETRY_MS = 120_000;
 /** How often the last message on the hub is read again although nothing was lost. */
 const CONFIRM_INTERVAL_MS = 600_000;
 /** The messages that are sent before the state of the node is looked at again. */
 const MAX_STEPS = 25;
 const FIRST_CONNECT_WAIT_MS = 1000;
 const MAX_CONNECT_WAIT_MS = 15_000;
+/** A node that was revoked stays so, in general. The hub logs each of its tries. */
+const MAX_REFUSED_WAIT_MS = 300_000;
 
 export interface AgentOptions {
   facts: NodeFacts;
@@ -35,10 +41,12 @@ export class FleetAgent {
   readonly #state: SenderState = { sent: undefined, isDiverged: false, fault: undefined };
   /** When results may be sent again. */
   #sendAtMs = 0;
-  #lastFault = "";
+  readonly #retry = new Backoff(RETRY_MS, MAX_RETRY_MS);
+  readonly #faults: FaultLog;
 
   constructor(options: AgentOptions) {
     this.#options = options;
+    this.#faults = new FaultLog(options.log);
   }
 
   stop(): void {
@@ -48,16 +56,17 @@ export class FleetAgent {
 
   /** Connects, and again whenever the client gives a connection up. Returns after `stop`. */
   async run(): Promise<void> {
-    let waitMs = FIRST_CONNECT_WAIT_MS;
+    const waits = {
+      unreachable: new Backoff(FIRST_CONNECT_WAIT_MS, MAX_CONNECT_WAIT_MS),
+      refused: new Backoff(FIRST_CONNECT_WAIT_MS, MAX_REFUSED_WAIT_MS),
+    };
     while (!this.#isStopped) {
       const hub = await this.#connect();
-      if (hub === undefined) {
-        // Between the half and the whole, so that a thousand nodes do not come at one moment.
-        await this.#pause((waitMs * (1 + Math.random())) / 2);
-        waitMs = Math.min(2 * waitMs, MAX_CONNECT_WAIT_MS);
+      if (!(hub instanceof Hub)) {
+        await this.#pause(waits[hub].nextMs());
         continue;
       }
-      waitMs = FIRST_CONNECT_WAIT_MS;
+      for (const wait of Object.values(waits)) wait.reset();
       const watch = watchLedgerFile(this.#options.ledger.path, () => this.#wake.resolve());
       try {
         await this.#serve(hub);
@@ -68,16 +77,23 @@ export class FleetAgent {
     }
   }
 
-  async #connect(): Promise<Hub | undefined> {
+  async #connect(): Promise<Hub | "unreachable" | "refused"> {
     const { facts, seed, log } = this.#options;
     try {
       const hub = await Hub.connect(facts.config, seed);
+      this.#faults.clear();
       log(`connected to the fleet's hub as node ${facts.config.node}`);
       return hub;
     } catch (error) {
       const urls = facts.config.hub.join(", ");
-      this.#reportFault(`cannot connect to the fleet's hub ${urls}: ${messageOf(error)}`);
-      return undefined;
+      const isRefused = isKeyRefused(error);
+      this.#faults.report(
+        isRefused
+          ? `the fleet's hub ${urls} does not accept the key of node ${facts.config.node}: the node was revoked or renewed. ` +
+              "Join again with a new invite: ffrtmp fleet join --replace -"
+          : `cannot connect to the fleet's hub ${urls}: ${messageOf(error)}`,
+      );
+      return isRefused ? "refused" : "unreachable";
     }
   }
 
@@ -106,12 +122,11 @@ export class FleetAgent {
       if (stamp !== settled || sender.sent === undefined) settled = undefined;
       if (hub.isConnected && settled === undefined && performance.now() >= this.#sendAtMs) {
         if (await this.#sendResults(sender)) settled = stamp;
-        this.#sendAtMs = performance.now() + (this.#state.fault === undefined ? GATHER_MS : RETRY_MS);
       }
       if (hub.isConnected) this.#publishState(sender, publisher);
       const mustSend = hub.isConnected && settled === undefined;
       const waitMs = mustSend ? this.#sendAtMs - performance.now() : CHANGE_INTERVAL_MS;
-      await Promise.race([this.#wake.promise, this.#pause(waitMs)]);
+      await Promise.race([this.#wake.promise, this.#pause(Math.min(waitMs, CHANGE_INTERVAL_MS))]);
       // Many changes can come at once.
       await this.#pause(GATHER_MS);
     }
@@ -128,16 +143,20 @@ export class FleetAgent {
         sender.forget();
         publisher.forget();
         this.#sendAtMs = 0;
+        this.#retry.reset();
         log("the connection to the hub is back");
         this.#wake.resolve();
       },
-      error: (error) => this.#reportFault(`the hub reports: ${messageOf(error)}`),
+      error: (error) => this.#faults.report(`the hub reports: ${messageOf(error)}`),
     });
   }
 
-  /** Sends what waits. Returns false where more may wait. */
+  /** Sends what waits, and sets when to send again. Returns false where more may wait. */
   async #sendResults(sender: ResultSender): Promise<boolean> {
     const state = this.#state;
+    const wait = (ms: number) => {
+      this.#sendAtMs = performance.now() + ms;
+    };
     try {
       for (let steps = 0; steps < MAX_STEPS && !this.#isStopped; steps++) {
         const step = await sender.step();
@@ -146,25 +165,38 @@ export class FleetAgent {
           state.fault =
             `the hub has results of this ledger up to number ${step.hubTo} that are not in it (its last number is ` +
             `${step.lastSeq}): it was cloned, or restored from a backup`;
-          this.#reportFault(
+          this.#faults.report(
             `no result is sent: ${state.fault}. To send all as those of a new ledger: ffrtmp fleet resend --all`,
           );
+          wait(RETRY_MS);
           return false;
         }
-        state.fault = undefined;
+        if (step.kind === "sent" || step.kind === "idle") {
+          if (state.fault !== undefined) this.#faults.clear();
+          state.fault = undefined;
+          this.#retry.reset();
+        }
+        wait(GATHER_MS);
         if (step.kind !== "sent") return step.kind === "idle";
       }
     } catch (error) {
       state.fault = messageOf(error);
-      this.#reportFault(`results wait in the ledger: ${state.fault}`);
+      const isLocal = error instanceof LedgerFault;
+      this.#faults.report(isLocal ? state.fault : `results wait in the ledger: ${state.fault}`);
+      wait(isLocal ? RETRY_MS : this.#retry.nextMs());
     }
     return false;
   }
 
   #publishState(sender: ResultSender, publisher: StatePublisher): void {
     this.#state.sent = sender.sent;
-    const fault = publisher.update(this.#state);
-    if (fault !== undefined) this.#reportFault(fault);
+    try {
+      const fault = publisher.update(this.#state);
+      if (fault !== undefined) this.#faults.report(fault);
+    } catch (error) {
+      // The connection was closed meanwhile, or the hub takes smaller messages only.
+      this.#faults.report(`cannot report the state of this node: ${messageOf(error)}`);
+    }
   }
 
   /** Waits, and not after `stop`. */
@@ -176,13 +208,6 @@ export class FleetAgent {
     });
     await Promise.race([elapsed, this.#stopped.promise]);
     clearTimeout(timer);
-  }
-
-  /** A fault that lasts is found again and again. */
-  #reportFault(text: string): void {
-    if (text === this.#lastFault) return;
-    this.#lastFault = text;
-    this.#options.log(text);
   }
 }
 

@@ -1,5 +1,7 @@
 import {
+  AuthorizationError,
   connect,
+  errors,
   headers,
   type Msg,
   type NatsConnection,
@@ -58,10 +60,15 @@ export class Hub implements ChainHub {
     return this.#isConnected && !this.#connection.isClosed();
   }
 
-  /** Calls back at each loss and each return of the connection, and with each error that the server reports. Ends with the connection. */
+  /**
+   * Calls back at each loss and each return of the connection, and with each error that the server reports. Ends with the
+   * connection, also when the server does not accept the key any more: the client would try it every second.
+   */
   async follow(on: { loss(): void; return(): void; error(error: Error): void }): Promise<void> {
     for await (const status of this.#connection.status()) {
       if (status.type === "disconnect") {
+        // The client reports each attempt that fails, too.
+        if (!this.#isConnected) continue;
         this.#isConnected = false;
         this.#loss.reject(new Error("the connection was lost before the hub answered"));
         this.#loss = newLoss();
@@ -69,7 +76,10 @@ export class Hub implements ChainHub {
       } else if (status.type === "reconnect") {
         this.#isConnected = true;
         on.return();
-      } else if (status.type === "error") on.error(status.error);
+      } else if (status.type === "error") {
+        if (isKeyRefused(status.error)) await this.close();
+        else on.error(status.error);
+      }
     }
     this.#isConnected = false;
   }
@@ -119,6 +129,15 @@ export class Hub implements ChainHub {
       throw error;
     }
   }
+}
+
+/** Returns true for an error by which a hub refuses the key of a node. */
+export function isKeyRefused(error: unknown): boolean {
+  return (
+    error instanceof AuthorizationError ||
+    error instanceof errors.UserAuthenticationExpiredError ||
+    (error instanceof Error && /authorization violation/i.test(error.message))
+  );
 }
 
 function newLoss(): PromiseWithResolvers<never> {

@@ -5,9 +5,12 @@ import { describeReadTrouble, isDamage, isMediumTrouble, type Row } from "../../
 import { InboxView } from "../../ledger/inbox/inboxView.ts";
 import { INBOX } from "../../ledger/location.ts";
 import { IS_OPEN, type NumberedResult, Outbox } from "../../ledger/outbox.ts";
-import { readLedgerFile } from "../../ledger/readOnly.ts";
+import { readLedgerFile, stampOfLedger } from "../../ledger/readOnly.ts";
 import type { ResultSource } from "../chain/sender.ts";
 import type { ResultLine } from "../messages/results.ts";
+
+/** The ledger cannot be read. Its message says why, and what to do. */
+export class LedgerFault extends Error {}
 
 /** A ledger as the agent sees it, which changes nothing in its directory. */
 export class NodeLedger {
@@ -21,14 +24,13 @@ export class NodeLedger {
     this.#inbox = new InboxView(join(dirname(path), INBOX), report);
   }
 
-  /** Reads in one transaction. Throws what `readLedgerFile` throws, with the reason and the remedy for the operator. */
+  /** Reads in one transaction. Throws a LedgerFault, and what else `readLedgerFile` throws. */
   read<T>(read: (outbox: Outbox) => T): T {
     try {
       return readLedgerFile(this.path, (db) => read(new Outbox(db)));
     } catch (error) {
       if (!isMediumTrouble(error) && !isDamage(error)) throw error;
-      const { reason, remedy } = describeReadTrouble(this.path, error);
-      throw new Error(`cannot read the ledger ${this.path}: ${reason}. ${remedy}`, { cause: error });
+      throw new LedgerFault(explain(this.path, error), { cause: error });
     }
   }
 
@@ -52,6 +54,22 @@ export class NodeLedger {
     // Without a ledger, it folds nothing.
     const refresh = () => this.#inbox.refresh(undefined);
     return this.#inbox.rowsBeside(sql, {}, { refresh, fromFile: () => [] });
+  }
+}
+
+function explain(path: string, error: unknown): string {
+  // A directory that may not be searched is an error here, and is described below.
+  if (isMissing(path))
+    return `there is no ledger ${path} yet: the first job creates it. If jobs were governed here, name their state directory with --state-path`;
+  const { reason, remedy } = describeReadTrouble(path, error);
+  return `cannot read the ledger ${path}: ${reason}. ${remedy.charAt(0).toUpperCase()}${remedy.slice(1)}`;
+}
+
+function isMissing(path: string): boolean {
+  try {
+    return stampOfLedger(path) === "";
+  } catch {
+    return false;
   }
 }
 

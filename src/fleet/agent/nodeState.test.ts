@@ -144,6 +144,15 @@ describe("the state of a node", () => {
   });
 });
 
+describe("a ledger that does not exist yet", () => {
+  it("is said to, for the report and for the log alike", () => {
+    const ledger = new NodeLedger("/nonexistent/ledger.db", false, () => {});
+    const { fault } = describeNode(factsWith(), ledger, NOTHING_SENT);
+    expect(fault).toContain("there is no ledger /nonexistent/ledger.db yet: the first job creates it");
+    expect(() => ledger.readSource(() => 0)).toThrow(fault as string);
+  });
+});
+
 describe("the state is published", () => {
   it("when it has changed, and not for a write that changes nothing of it", () => {
     const opened = open();

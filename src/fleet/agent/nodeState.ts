@@ -121,9 +121,11 @@ function describeJobs(open: readonly OpenJob[], withCommands: boolean): Pick<Nod
   let bytes = 0;
   for (const job of open.slice(0, MAX_JOBS)) {
     const described = describeJob(job, withCommands);
-    bytes += Buffer.byteLength(JSON.stringify(described));
-    if (bytes > MAX_JOBS_BYTES) break;
-    jobs.push(described);
+    const size = Buffer.byteLength(JSON.stringify(described));
+    bytes += size;
+    // One that is too long hides no other.
+    if (bytes > MAX_JOBS_BYTES) bytes -= size;
+    else jobs.push(described);
   }
   return { jobs, more: open.length - jobs.length };
 }

@@ -54,4 +54,13 @@ test("a result that is too long for a message loses what its end does not need, 
   const labels = { a: "ü".repeat(150_000) };
   const batch = batchOf([{ ...line, labels }]);
   expect(batch?.message.results).toEqual([{ seq: 1, key: "k", exit_code: 7, shortened: true }]);
+  // Also where the length is in a key that always stays: it must not hold up the results that follow.
+  const endless = batchOf([
+    { ...line, log: "x".repeat(300_000) },
+    { seq: 2, key: "l" },
+  ]);
+  expect(endless?.message.results).toEqual([
+    { seq: 1, key: "k", shortened: true, fault: "it is too long" },
+    { seq: 2, key: "l" },
+  ]);
 });

@@ -51,5 +51,8 @@ function textOf(line: ResultLine): string {
     const { [key]: _, ...rest } = left;
     left = { ...rest, seq: line.seq, key: line.key, shortened: true };
   }
-  return JSON.stringify(left);
+  const text = JSON.stringify(left);
+  if (Buffer.byteLength(text) <= MAX_RESULT_BYTES) return text;
+  // A message that the hub never takes would hold up all that follow.
+  return JSON.stringify({ seq: line.seq, key: line.key, shortened: true, fault: "it is too long" });
 }

@@ -22,17 +22,23 @@ export interface Credentials {
 }
 
 const TIMEOUT_MS = 5000;
-/** While nats-server reads its users again, it refuses the keys of some of them for a moment. */
+/**
+ * While nats-server reads its users again, it refuses the keys of some of them for a moment, and closes connections that are
+ * being made. It also closes one whose handshake takes 2 s, on a busy machine.
+ */
 const TRIES = 3;
 const RETRY_MS = 300;
 
 /** A hub that cannot be used. */
 export class HubRefusal extends Refusal {
   readonly fault: "unreachable" | "untrusted" | "unknown key";
+  /** It may be over in a moment. */
+  readonly isPassing: boolean;
 
-  constructor(message: string, hint: string, fault: HubRefusal["fault"]) {
+  constructor(message: string, hint: string, fault: HubRefusal["fault"], isPassing = false) {
     super(message, hint);
     this.fault = fault;
+    this.isPassing = isPassing;
   }
 }
 
@@ -42,7 +48,7 @@ export async function connectToHub(credentials: Credentials, tries = TRIES): Pro
     try {
       return await connectOnce(credentials);
     } catch (error) {
-      if (left === 0 || !(error instanceof HubRefusal) || error.fault !== "unknown key") throw error;
+      if (left === 0 || !(error instanceof HubRefusal) || !error.isPassing) throw error;
       await Bun.sleep(RETRY_MS);
     }
   }
@@ -77,6 +83,7 @@ function explain(error: unknown, hub: readonly string[]): HubRefusal {
       `${where} does not accept this key`,
       "the key was revoked or renewed, or the hub has not read its users.conf yet: reload it (SIGHUP)",
       "unknown key",
+      true,
     );
   const code = causes.map(codeOf).find((each) => each !== undefined);
   const fault = code === undefined ? undefined : CERTIFICATE_FAULTS[code];
@@ -88,6 +95,7 @@ function explain(error: unknown, hub: readonly string[]): HubRefusal {
     `cannot connect to ${where}: ${reason}`,
     "check that nats-server runs there, and that its name and port can be reached from here",
     "unreachable",
+    code === "EPIPE" || code === "ECONNRESET",
   );
 }
 
@@ -135,6 +143,7 @@ function describe(code: string | undefined, causes: unknown[]): string {
 }
 
 const NETWORK_FAULTS: Record<string, string> = {
+  EPIPE: "EPIPE (the server closed the connection)",
   ECONNREFUSED: "ECONNREFUSED (no server listens there)",
   ECONNRESET: "ECONNRESET (the server closed the connection)",
   EHOSTUNREACH: "EHOSTUNREACH (no route to it)",

@@ -1,9 +1,8 @@
 import { afterAll, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { lacksRoot, testIf } from "../../../test/support/sandbox.ts";
-import { FleetDirectory, locateFleet, writePrivate } from "./fleetDirectory.ts";
+import { FleetDirectory, locateFleet, unknownNode } from "./fleetDirectory.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "ffrtmp-test-"));
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -16,21 +15,6 @@ test("the operator's files are where the option, the variable or the XDG directo
   expect(locateFleet(undefined, {})).toEndWith("/.config/ffrtmp/fleet");
 });
 
-test("a key is written for its owner alone, also over a file that others could read", () => {
-  const path = join(directory, "key");
-  writeFileSync(path, "old", { mode: 0o644 });
-  writePrivate(path, "new");
-  expect([readFileSync(path, "utf8"), statSync(path).mode & 0o777]).toEqual(["new", 0o600]);
-  expect(existsSync(`${path}.new`)).toBe(false);
-});
-
-testIf(lacksRoot())("a key for a group can be read by this group too", () => {
-  const path = join(directory, "shared");
-  writePrivate(path, "x", { gid: 12_345 });
-  const { mode, gid } = statSync(path);
-  expect([mode & 0o777, gid]).toEqual([0o640, 12_345]);
-});
-
 test("a fleet that this release did not write is refused, and a change of it writes nothing", () => {
   const fleet = new FleetDirectory(join(directory, "later"));
   expect(() => fleet.addNode("edge-1", false)).toThrow("there is no fleet in");
@@ -38,4 +22,34 @@ test("a fleet that this release did not write is refused, and a change of it wri
   writeFileSync(join(directory, "fleet.json"), '{"v": 2}');
   const later = new FleetDirectory(directory);
   expect(() => later.removeNode("edge-1")).toThrow("it was not written by this release");
+});
+
+test("each of several changes at once is confirmed by its own user, also when the hub has read a later version", () => {
+  const fleet = new FleetDirectory(join(directory, "many"));
+  fleet.create({ host: "hub.example", port: 4222 });
+  const probes = Array.from({ length: 5 }, (_, index) => fleet.addNode(`edge-${index}`, false).probe);
+  const users = readFileSync(join(fleet.hub, "users.conf"), "utf8");
+  for (const { publicKey } of probes) expect(users).toContain(publicKey);
+  // They do not pile up.
+  for (let index = 0; index < 20; index++) fleet.addNode("edge-0", true);
+  expect(fleet.read().probes).toHaveLength(16);
+});
+
+test("a node that the fleet does not have is not removed, whatever its name", () => {
+  const fleet = new FleetDirectory(join(directory, "named"));
+  fleet.create({ host: "hub.example", port: 4222 });
+  for (const name of ["constructor", "toString", "edge-1"])
+    expect(() => fleet.removeNode(name)).toThrow(`the fleet has no node ${name}`);
+  fleet.addNode("constructor", false);
+  expect(Object.keys(fleet.read().nodes)).toEqual(["constructor"]);
+  fleet.removeNode("constructor");
+  expect(fleet.read().nodes).toEqual({});
+});
+
+test("of a thousand nodes, a message names the first", () => {
+  const names = Array.from({ length: 1000 }, (_, index) => `edge-${index}`);
+  expect(unknownNode("x", names).hint).toMatch(
+    /^its nodes are: edge-0, .*edge-19, and 980 more: ffrtmp fleet ps$/,
+  );
+  expect(unknownNode("x", ["edge-1"]).hint).toBe("its nodes are: edge-1");
 });

@@ -1,13 +1,4 @@
-import {
-  chmodSync,
-  chownSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
@@ -17,6 +8,7 @@ import { describeErrno, errnoOf } from "../../sys/errno.ts";
 import { lockFile } from "../../sys/fileLock.ts";
 import { makeAuthority, makeServerCertificate } from "../keys/authority.ts";
 import { createNKey, type NKey } from "../keys/nkey.ts";
+import { readSecret, writePrivate } from "../keys/privateFile.ts";
 import { type HubAddress, hubUrl } from "./address.ts";
 import { HUB_FILES, serverConfig, usersConfig } from "./serverConfig.ts";
 
@@ -36,7 +28,13 @@ const fleetFile = z.object({
   hub: z.object({ host: z.string(), port: z.number() }),
   admin: z.string(),
   nodes: z.record(z.string(), z.object({ nkey: z.string(), since: z.iso.datetime() })),
+  probes: z.array(z.string()).default([]),
 });
+
+/** Commands that run at once each wait for their own version of the users to be read, or for a later one. */
+const MAX_PROBES = 16;
+const LOCK_TIMEOUT_MS = 10_000;
+const LOCK_POLL_MS = 20;
 
 export type Fleet = z.infer<typeof fleetFile>;
 
@@ -88,7 +86,7 @@ export class FleetDirectory {
       writePrivate(join(this.hub, HUB_FILES.key), server.key);
       writePrivate(join(this.hub, HUB_FILES.config), serverConfig(address));
       // Last, because it is what makes a fleet of the directory.
-      this.#writeFleet({ v: 1, hub: address, admin: admin.publicKey, nodes: {} });
+      this.#writeFleet({ v: 1, hub: address, admin: admin.publicKey, nodes: {}, probes: [] });
     }, true);
   }
 
@@ -132,13 +130,10 @@ export class FleetDirectory {
   removeNode(node: string): { probe: NKey } {
     const probe = this.#change(() => {
       const fleet = this.read();
-      const { [node]: removed, ...nodes } = fleet.nodes;
-      if (removed === undefined) {
-        const names = Object.keys(nodes);
-        throw new Refusal(
-          `the fleet has no node ${node}`,
-          names.length === 0 ? undefined : `its nodes are: ${names.join(", ")}`,
-        );
+      const { [node]: _, ...nodes } = fleet.nodes;
+      // Each object has a `constructor`, which can be the name of a node.
+      if (!Object.hasOwn(fleet.nodes, node)) {
+        throw unknownNode(node, Object.keys(nodes));
       }
       return this.#writeFleet({ ...fleet, nodes });
     });
@@ -151,19 +146,20 @@ export class FleetDirectory {
   }
 
   adminSeed(): string {
-    return this.#readText("admin").trim();
+    return this.#readText("admin", readSecret).trim();
   }
 
   /**
    * Writes the fleet and the users of its server. The returned key is that of a user without any right, made for this version
-   * of the file: a server that accepts it has read this version.
+   * of the file: a server that accepts it has read this version, or a later one, which keeps the last of these users.
    */
   #writeFleet(fleet: Fleet): NKey {
     const probe = createNKey();
+    const probes = [probe.publicKey, ...fleet.probes].slice(0, MAX_PROBES);
     const nodes = new Map(Object.entries(fleet.nodes).map(([node, { nkey }]) => [node, nkey]));
-    const users = usersConfig({ admin: fleet.admin, probe: probe.publicKey, nodes });
+    const users = usersConfig({ admin: fleet.admin, probes, nodes });
     // The fleet first: the users are made from it, and again by the next change.
-    writePrivate(this.#file("fleet"), `${JSON.stringify(fleet, undefined, 2)}\n`);
+    writePrivate(this.#file("fleet"), `${JSON.stringify({ ...fleet, probes }, undefined, 2)}\n`);
     writePrivate(join(this.hub, HUB_FILES.users), users);
     return probe;
   }
@@ -174,7 +170,7 @@ export class FleetDirectory {
     if (!isNew) this.read();
     try {
       mkdirSync(this.path, { mode: 0o700, recursive: true });
-      const lock = lockFile(this.#file("lock"));
+      const lock = waitForLock(this.#file("lock"));
       if (lock === "locked")
         throw new Refusal(`another ffrtmp is changing the fleet in ${this.path}`, "try again");
       if (typeof lock === "object") throw new Refusal(`cannot change the fleet: ${lock.reason}`);
@@ -193,26 +189,34 @@ export class FleetDirectory {
     return join(this.path, FILES[name]);
   }
 
-  #readText(name: keyof typeof FILES): string {
+  #readText(name: keyof typeof FILES, read = (path: string) => readFileSync(path, "utf8")): string {
     try {
-      return readFileSync(this.#file(name), "utf8");
+      return read(this.#file(name));
     } catch (error) {
+      if (errnoOf(error) === undefined) throw error;
       throw new Refusal(`cannot read ${this.#file(name)}: ${describeErrno(error)}`);
     }
   }
 }
 
-/**
- * Writes a file for this user alone, and for the group `gid` to read, if given. A reader finds the old content or the new one,
- * never a part.
- */
-export function writePrivate(path: string, text: string, { gid }: { gid?: number } = {}): void {
-  const draft = `${path}.new`;
-  rmSync(draft, { force: true });
-  writeFileSync(draft, text, { mode: 0o600, flag: "wx", flush: true });
-  if (gid !== undefined) {
-    chownSync(draft, -1, gid);
-    chmodSync(draft, 0o640);
+const MAX_NAMED = 20;
+
+/** Returns a Refusal that names the nodes of a fleet, or the first of them. */
+export function unknownNode(node: string, names: readonly string[]): Refusal {
+  const more = names.length > MAX_NAMED ? `, and ${names.length - MAX_NAMED} more: ffrtmp fleet ps` : "";
+  const hint =
+    names.length === 0
+      ? "ffrtmp fleet invite NODE"
+      : `its nodes are: ${names.slice(0, MAX_NAMED).join(", ")}${more}`;
+  return new Refusal(`the fleet has no node ${node || JSON.stringify(node)}`, hint);
+}
+
+/** Waits while other commands make their changes, which takes each some ms. */
+function waitForLock(path: string): ReturnType<typeof lockFile> {
+  const endMs = performance.now() + LOCK_TIMEOUT_MS;
+  for (;;) {
+    const lock = lockFile(path);
+    if (lock !== "locked" || performance.now() > endMs) return lock;
+    Bun.sleepSync(LOCK_POLL_MS);
   }
-  renameSync(draft, path);
 }

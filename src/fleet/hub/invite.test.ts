@@ -34,3 +34,15 @@ test("an invite of a later release says that ffrtmp is too old", () => {
   );
   expect(() => parseInvite("")).toThrow("it does not begin with ffrtmp-invite-1");
 });
+
+test("an invite that would make no node is refused before anything is written", () => {
+  for (const [change, reason] of [
+    [{ node: "a/x" }, "it names no node"],
+    [{ node: "a\u001b" }, "it names no node"],
+    [{ hub: ["http://hub:1"] }, "it has no address of a hub"],
+    [{ hub: ["nats://hub.example:4222"] }, "it has no address of a hub"],
+    [{ seed: "SUX" }, "it has no key"],
+    [{ authority: "" }, "it has no certificate"],
+  ] as const)
+    expect(() => parseInvite(formatInvite({ ...INVITE, ...change }))).toThrow(reason);
+});

@@ -1,4 +1,7 @@
+import { X509Certificate } from "node:crypto";
 import { Refusal } from "../../jobs/errors.ts";
+import { isNKeySeed } from "../keys/nkey.ts";
+import { isHubUrl, isNodeName } from "../nodeConfig.ts";
 
 /** Everything that a machine needs to become a node. The seed makes it a secret. */
 export interface Invite {
@@ -34,7 +37,26 @@ export function parseInvite(text: string): Invite {
   if (sum !== checksum(words.slice(0, words.lastIndexOf("."))))
     throw new Refusal("the invite is incomplete or was changed: its checksum is wrong", HINT);
   const addresses = Buffer.from(hub, "base64url").toString().split(",");
-  return { node, hub: addresses, seed, authority: derToPem(der) };
+  const invite = { node, hub: addresses, seed, authority: derToPem(der) };
+  const fault = faultOf(invite);
+  if (fault !== undefined) throw new Refusal(`the invite is not one of ffrtmp: ${fault}`, HINT);
+  return invite;
+}
+
+/** What the configuration of a node would be refused for. */
+function faultOf({ node, hub, seed, authority }: Invite): string | undefined {
+  if (!isNodeName(node)) return "it names no node";
+  if (!hub.every(isHubUrl)) return "it has no address of a hub";
+  if (!isNKeySeed(seed)) return "it has no key";
+  return isCertificate(authority) ? undefined : "it has no certificate";
+}
+
+function isCertificate(pem: string): boolean {
+  try {
+    return new X509Certificate(pem).ca;
+  } catch {
+    return false;
+  }
 }
 
 /** Finds a line that was cut or mistyped. It is no protection: who can change an invite can change its checksum. */

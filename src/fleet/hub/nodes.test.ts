@@ -40,7 +40,7 @@ test("a node whose ledger was refused is shown as refused, with the reason", () 
 test("a node that reports a fault, or what this release cannot read, is failing", () => {
   expect(stateOf(0, someReport({ fault: "EACCES (permission denied)" }))).toEqual([
     "failing",
-    "its agent cannot read the ledger: EACCES (permission denied)",
+    "its agent reports: EACCES (permission denied)",
   ]);
   expect(stateOf(0, undefined)).toEqual(["failing", "its report is not of a form that this release knows"]);
 });
@@ -97,4 +97,21 @@ test("the jobs of a silent node are listed, with its state", () => {
     ["edge-1", "a", "up"],
     ["edge-2", "b", "silent"],
   ]);
+});
+
+test("times that are none hide neither the job nor those of other nodes", () => {
+  const times = ["garbage", "+275760-09-13T00:00:00.000Z", "-271821-04-20T00:00:00.000Z"];
+  const report = someReport({ at: "garbage", jobs: times.map((since) => someLiveJob({ since })) });
+  const reports = received(["edge-1", 0, report]);
+  const nodes = listNodes(new Set(["edge-1"]), reports);
+  expect(nodes[0]?.clock_offset_seconds).toBeNull();
+  expect(listJobs(nodes, reports).map(({ start_time }) => start_time)).toEqual([null, null, null]);
+});
+
+test("results that were pruned before they could be sent do not wait for ever", () => {
+  const waiting = (oldest_ms: number | null) => {
+    const outbox = { seq: 9, sent: 7, oldest_ms, state: "current" as const, why: null };
+    return listNodes(new Set(), received(["edge-1", 0, someReport({ outbox })]))[0]?.results_waiting;
+  };
+  expect([waiting(0), waiting(null)]).toEqual([2, 0]);
 });

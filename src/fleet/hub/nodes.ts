@@ -83,7 +83,7 @@ function stateOf(message: NodeMessage | undefined, ageMs: number, isKnown: boole
 function problemOf({ outbox, fault, watch }: NodeMessage): string | null {
   if (outbox.state === "diverged")
     return `its results are refused: ${outbox.why ?? "its ledger was cloned or restored"}`;
-  if (fault !== null) return `its agent cannot read the ledger: ${fault}`;
+  if (fault !== null) return `its agent reports: ${fault}`;
   if (outbox.state === "failing")
     return `its results are not accepted${outbox.why === null ? "" : `: ${outbox.why}`}`;
   if (watch !== null && watch.state !== "running")
@@ -95,9 +95,9 @@ function contentOf(message: NodeMessage, atMs: number): Partial<NodeJson> {
   const { outbox, machine, totals, fault } = message;
   const isRead = fault === null;
   return {
-    clock_offset_seconds: (Date.parse(message.at) - atMs) / 1000 || 0,
+    clock_offset_seconds: offsetSeconds(message.at, atMs),
     jobs: isRead ? message.jobs.length + message.more : null,
-    results_waiting: isRead && outbox.sent !== null ? Math.max(0, outbox.seq - outbox.sent) : null,
+    results_waiting: isRead ? waitingOf(outbox) : null,
     oldest_waiting: outbox.oldest_ms === null ? null : isoTime(outbox.oldest_ms),
     eligible_jobs: isRead ? totals.jobs : null,
     compliant_jobs: isRead ? totals.compliant : null,
@@ -127,7 +127,7 @@ export function listJobs(nodes: readonly NodeJson[], { messages }: StreamPart<No
       state: job.state,
       mode: job.mode,
       pid: job.pid,
-      start_time: job.since,
+      start_time: job.since === null ? null : isoTime(Date.parse(job.since)),
       observer_pid: job.observer,
       limits: job.limits,
       intent: job.intent,
@@ -138,8 +138,21 @@ export function listJobs(nodes: readonly NodeJson[], { messages }: StreamPart<No
   );
 }
 
+/** `null`: not known. Numbers whose results were pruned do not wait. */
+function waitingOf({ seq, sent, oldest_ms }: NodeMessage["outbox"]): number | null {
+  if (sent === null) return null;
+  return oldest_ms === null ? 0 : Math.max(0, seq - sent);
+}
+
+function offsetSeconds(at: string, storedMs: number): number | null {
+  const offset = (Date.parse(at) - storedMs) / 1000;
+  return Number.isNaN(offset) ? null : offset;
+}
+
+/** The years that ISO 8601 writes with four digits. A time near the ends of what a Date holds cannot be shown in all zones. */
+const [MIN_MS, MAX_MS] = [Date.parse("0001-01-01T00:00:00Z"), Date.parse("9999-01-01T00:00:00Z")];
+
 /** `null` for a number that is no time: it comes from the node. */
 function isoTime(ms: number): string | null {
-  const date = new Date(ms);
-  return Number.isNaN(date.getTime()) ? null : date.toISOString();
+  return ms >= MIN_MS && ms <= MAX_MS ? new Date(ms).toISOString() : null;
 }

@@ -68,3 +68,10 @@ test("results of another form are counted and left out, and keys of a later rele
   expect(results).toMatchObject([{ energy_joules: 7 }]);
   expect(unreadable).toBe(2);
 });
+
+test("a result with times that cannot be is counted and left out", () => {
+  const faults = [{ end_time: "garbage" }, { runtime_seconds: 1e300 }, { runtime_at_most_seconds: -1 }];
+  const lines = faults.map((fault, index) => ({ ...someResultLine(index + 1), ...fault }));
+  const { results, unreadable } = listResults(stored(["edge-1", lines]), 0, Number.POSITIVE_INFINITY);
+  expect([results.length, unreadable]).toEqual([0, 3]);
+});

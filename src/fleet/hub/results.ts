@@ -7,6 +7,9 @@ import type { StreamPart } from "./readStream.ts";
 /** A message with results, each of which is checked for itself: one that cannot be read hides no other. */
 export const storedResults = resultsMessage.extend({ results: z.array(z.unknown()) });
 
+/** Thirty years. What is longer comes from a node whose word is worth nothing. */
+const runtime = z.number().nonnegative().max(1e9).nullable();
+
 /** The keys that the tables use. A later release can have more, which stay. */
 const shownResult = z.looseObject({
   ...resultSchema.pick({
@@ -15,9 +18,6 @@ const shownResult = z.looseObject({
     ending: true,
     end_time: true,
     ended_before: true,
-    runtime_seconds: true,
-    runtime_at_most_seconds: true,
-    runtime_at_least_seconds: true,
     exit_code: true,
     signal: true,
     outcome: true,
@@ -26,6 +26,9 @@ const shownResult = z.looseObject({
     sla_eligible: true,
     tenant: true,
   }).shape,
+  runtime_seconds: runtime,
+  runtime_at_most_seconds: runtime,
+  runtime_at_least_seconds: runtime,
   mode: z.string(),
   seq: z.number().int(),
   key: z.string(),
@@ -63,7 +66,8 @@ export function listResults(
         const endMs = endMsOf(data);
         // The stored message vouches for these, so they come last.
         const source = { node, stored: new Date(atMs).toISOString(), ledger_id: message?.ledger_id ?? "" };
-        if (endMs >= sinceMs && endMs < untilMs && !results.has(data.key))
+        if (Number.isNaN(endMs)) unreadable++;
+        else if (endMs >= sinceMs && endMs < untilMs && !results.has(data.key))
           results.set(data.key, { ...data, ...source });
       }
     }

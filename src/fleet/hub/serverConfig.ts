@@ -42,11 +42,11 @@ include "${HUB_FILES.users}"
 `;
 }
 
-/** Returns users.conf: the operator, each node, and a user for one look at whether the server has read this version. */
-export function usersConfig({ admin, probe, nodes }: Users): string {
+/** Returns users.conf: the operator, each node, and users for one look each at whether the server has read this version. */
+export function usersConfig({ admin, probes, nodes }: Users): string {
   const lines = [
     userLine(admin, adminPermissions()),
-    userLine(probe, { publish: [], subscribe: [] }),
+    ...probes.map((probe) => userLine(probe, { publish: [], subscribe: [] })),
     ...[...nodes].map(([node, key]) => userLine(key, nodePermissions(node))),
   ];
   // In an account of their own, apart from whatever else the server does.
@@ -64,7 +64,7 @@ ${lines.map((line) => `      ${line}\n`).join("")}    ]
 /** The public NKeys of the users of a hub. */
 export interface Users {
   readonly admin: string;
-  readonly probe: string;
+  readonly probes: readonly string[];
   readonly nodes: ReadonlyMap<string, string>;
 }
 

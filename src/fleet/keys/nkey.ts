@@ -12,3 +12,13 @@ export function createNKey(): NKey {
   const pair = nkeys.createUser();
   return { seed: new TextDecoder().decode(pair.getSeed()), publicKey: pair.getPublicKey() };
 }
+
+/** Returns true for the secret part of an NKey of any kind. */
+export function isNKeySeed(text: string): boolean {
+  try {
+    nkeys.fromSeed(new TextEncoder().encode(text));
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,5 +1,7 @@
 import { z } from "zod";
 
+const count = z.number().int().nonnegative();
+
 /** The state of one node. Unknown keys are those of a later release. A key that is absent is not known to the agent. */
 
 const liveJob = z.object({
@@ -39,9 +41,9 @@ export const nodeMessage = z.object({
   labels: z.record(z.string(), z.string()),
   pools: z.array(z.string()),
   machine: z.object({
-    cpus: z.number().int(),
+    cpus: count,
     /** Bytes; `null`: unknown. */
-    mem: z.number().int().nullable(),
+    mem: count.nullable(),
     kernel: z.string(),
     cgroup: z.enum(["v1", "v2", "hybrid", "none"]),
   }),
@@ -49,9 +51,9 @@ export const nodeMessage = z.object({
   watch: z.object({ state: z.enum(["running", "stopped", "died"]), since: z.string() }).nullable(),
   outbox: z.object({
     /** The last number that the ledger has given. */
-    seq: z.number().int(),
+    seq: count,
     /** The last number that the hub has confirmed; `null`: not known yet. */
-    sent: z.number().int().nullable(),
+    sent: count.nullable(),
     /** When the first job ended whose result waits, in ms since the epoch; `null`: none waits. */
     oldest_ms: z.number().int().nullable(),
     /** `diverged`: the ledger was cloned or restored, and its results are not accepted. `failing`: see `why`. */
@@ -60,13 +62,13 @@ export const nodeMessage = z.object({
   }),
   /** The jobs that are starting or running, the oldest first; at most 200, and `more` others. */
   jobs: z.array(liveJob),
-  more: z.number().int(),
+  more: count,
   /** The eligible jobs that ended since a time, about a day ago. */
   totals: z.object({
     since: z.string(),
-    jobs: z.number().int(),
-    compliant: z.number().int(),
-    violations: z.record(z.string(), z.number().int()),
+    jobs: count,
+    compliant: count,
+    violations: z.record(z.string(), count),
   }),
   /** Why the ledger cannot be read; `null`: it can. Then the keys that are read from it are empty. */
   fault: z.string().nullable(),

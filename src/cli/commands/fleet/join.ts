@@ -2,8 +2,8 @@ import { existsSync, mkdirSync } from "node:fs";
 import { dirname, join as joinPath } from "node:path";
 import { stringify } from "yaml";
 import { connectToHub, HubRefusal } from "../../../fleet/hub/connection.ts";
-import { writePrivate } from "../../../fleet/hub/fleetDirectory.ts";
 import { type Invite, parseInvite } from "../../../fleet/hub/invite.ts";
+import { writeAllPrivate } from "../../../fleet/keys/privateFile.ts";
 import { inboxPrefix } from "../../../fleet/messages/subjects.ts";
 import { NODE_CONFIG_FILE, type NodeConfigFile } from "../../../fleet/nodeConfig.ts";
 import { Refusal } from "../../../jobs/errors.ts";
@@ -28,6 +28,7 @@ const [KEY_FILE, AUTHORITY_FILE] = ["node.nk", "ca.pem"] as const;
 
 /** Makes this machine a node. `text`: an invite, or `-` to read it from stdin, which keeps it out of lists of processes. */
 export async function join(text: string, flags: JoinFlags): Promise<number> {
+  if (text === "-" && process.stdin.isTTY) printErr("paste the invite, then press Enter and Ctrl-D");
   const invite = parseInvite(text === "-" ? await Bun.stdin.text() : text);
   const file = flags.config ?? NODE_CONFIG_FILE;
   if (existsSync(file) && !flags.replace)
@@ -39,16 +40,18 @@ export async function join(text: string, flags: JoinFlags): Promise<number> {
   write(file, invite, flags.label ?? {});
   printOut(oneLine(`this machine is node ${invite.node} of the fleet at ${invite.hub.join(", ")}`));
   printErr(oneLine(`  written: ${file}, with ${KEY_FILE} and ${AUTHORITY_FILE} beside it`));
-  printNextSteps();
+  printNextSteps(flags.replace ?? false);
   if (flags.offline) warn("the connection was not checked");
   return 0;
 }
 
-function printNextSteps(): void {
+function printNextSteps(isReplaced: boolean): void {
   const hasReaders = readNames(GROUPS_FILE)?.has(LEDGER_GROUP) ?? false;
   const share = `groupadd --system ${LEDGER_GROUP} && chgrp -R ${LEDGER_GROUP} ${ROOT_STATE} && chmod 2750 ${ROOT_STATE}`;
   if (!hasReaders) printErr(`  next, so that the agent may read the ledger: ${share}`);
-  printErr(`  ${hasReaders ? "next" : "then"}: systemctl enable --now ffrtmp-fleet-agent`);
+  // A running agent keeps the key that it has read.
+  const start = `systemctl enable --now ffrtmp-fleet-agent${isReplaced ? " && systemctl restart ffrtmp-fleet-agent" : ""}`;
+  printErr(`  ${hasReaders ? "next" : "then"}: ${start}`);
 }
 
 /** Connects once, as the agent will. Throws a Refusal, and then nothing has been written. */
@@ -73,7 +76,7 @@ async function check({ node, hub, seed, authority }: Invite): Promise<void> {
   }
 }
 
-/** Writes the configuration last, because it is what makes the machine a node. */
+/** Writes all files or none. The configuration takes its name last, because it is what makes the machine a node. */
 function write(file: string, { node, hub, seed, authority }: Invite, labels: Record<string, string>): void {
   const directory = dirname(file);
   const names = { nkey_file: KEY_FILE, ca_file: AUTHORITY_FILE };
@@ -82,9 +85,12 @@ function write(file: string, { node, hub, seed, authority }: Invite, labels: Rec
   const reader = gid === undefined ? {} : { gid };
   try {
     mkdirSync(directory, { recursive: true, mode: 0o755 });
-    writePrivate(joinPath(directory, KEY_FILE), `${seed}\n`, reader);
-    writePrivate(joinPath(directory, AUTHORITY_FILE), authority, reader);
-    writePrivate(file, stringify(config), reader);
+    const files = [
+      [joinPath(directory, KEY_FILE), `${seed}\n`],
+      [joinPath(directory, AUTHORITY_FILE), authority],
+      [file, stringify(config)],
+    ] as const;
+    writeAllPrivate(files, reader);
   } catch (error) {
     throw new Refusal(
       `cannot write ${directory}: ${describeErrno(error)}`,

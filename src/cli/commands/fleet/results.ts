@@ -1,3 +1,4 @@
+import { unknownNode } from "../../../fleet/hub/fleetDirectory.ts";
 import { readStream } from "../../../fleet/hub/readStream.ts";
 import {
   endMsOf,
@@ -20,7 +21,7 @@ import {
   tableTimes,
 } from "../../output/times.ts";
 import type { FleetFlags } from "./init.ts";
-import { checkNodeName, unknownNode, withHub } from "./session.ts";
+import { checkNodeName, withHub } from "./session.ts";
 
 export interface PeriodFlags extends FleetFlags {
   since?: string;

@@ -1,12 +1,11 @@
 import type { NatsConnection } from "@nats-io/transport-node";
 import { connectAsAdmin } from "../../../fleet/hub/admin.ts";
 import { explainFailure } from "../../../fleet/hub/connection.ts";
-import { FleetDirectory, locateFleet } from "../../../fleet/hub/fleetDirectory.ts";
+import { FleetDirectory, locateFleet, unknownNode } from "../../../fleet/hub/fleetDirectory.ts";
 import { listNodes, type NodeJson } from "../../../fleet/hub/nodes.ts";
 import { readStream, type StreamPart } from "../../../fleet/hub/readStream.ts";
 import { type NodeMessage, nodeMessage } from "../../../fleet/messages/node.ts";
 import { isNodeName } from "../../../fleet/nodeConfig.ts";
-import { Refusal } from "../../../jobs/errors.ts";
 import type { FleetFlags } from "./init.ts";
 
 /** Calls `use` with a connection of the operator, which ends with it. */
@@ -47,9 +46,4 @@ export function readNodes(flags: FleetFlags, only?: string): Promise<ReportedNod
 /** Throws a Refusal for what no node can be called, such as a wildcard of subjects. */
 export function checkNodeName(node: string | undefined, names: readonly string[]): void {
   if (node !== undefined && !isNodeName(node)) throw unknownNode(node, names);
-}
-
-export function unknownNode(node: string, names: readonly string[]): Refusal {
-  const hint = names.length === 0 ? "ffrtmp fleet invite NODE" : `its nodes are: ${names.join(", ")}`;
-  return new Refusal(`the fleet has no node ${node || JSON.stringify(node)}`, hint);
 }

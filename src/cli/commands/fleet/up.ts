@@ -9,11 +9,16 @@ import { HUB_FILES } from "../../../fleet/hub/serverConfig.ts";
 import { ensureStreams } from "../../../fleet/hub/streams.ts";
 import { watchPath } from "../../../linux/fileWatch.ts";
 import { firstSignal } from "../../../sys/ownSignals.ts";
+import { oneLine } from "../../../sys/visibleText.ts";
 import { signalNumber } from "../../../sys/waitStatus.ts";
 import { printErr, printOut, warn } from "../../output/messages.ts";
 import type { FleetFlags } from "./init.ts";
 
 const LOOPBACK = "127.0.0.1";
+/** A hub answers within a second. */
+const SLOW_MS = 5000;
+/** Ctrl-C reaches the server too, and the runtime may report its end before the signal. */
+const SIGNAL_DELAY_MS = 200;
 
 /** Runs nats-server in the foreground until a signal, with the streams of a fleet. */
 export async function up(flags: FleetFlags & { natsServer?: string }): Promise<number> {
@@ -28,18 +33,35 @@ export async function up(flags: FleetFlags & { natsServer?: string }): Promise<n
   const stopped = firstSignal(() => hubProcess.reload());
   const reload = reloadOnChange(users, known, hubProcess);
   const watch = watchPath(directory.hub, reload, (name) => name === HUB_FILES.users);
-  try {
+  const url = hubUrl(hub);
+  const log = `${directory.hub}/${HUB_FILES.log}`;
+  const slow = setTimeout(() => {
+    warn(`the hub does not answer at ${hubUrl({ ...hub, host: LOOPBACK })} yet`);
+    printErr(
+      oneLine(
+        `  compare the port with that of "listen" in ${directory.hub}/${HUB_FILES.config}, and see ${log}`,
+      ),
+    );
+  }, SLOW_MS);
+  const start = async () => {
     await hubProcess.waitUntil(() => canConnect(directory));
     // The file can have changed between the server's look at it and the watch.
     reload();
     await setUpStreams(directory);
-    printOut(`hub: ${hubUrl(hub)}, nats-server ${server.version}, PID ${hubProcess.pid}, until Ctrl-C`);
-    printErr(`  its log: ${directory.hub}/${HUB_FILES.log}`);
-    const signal = await Promise.race([stopped, hubProcess.ended.then(() => undefined)]);
+    clearTimeout(slow);
+    printOut(oneLine(`hub: ${url}, nats-server ${server.version}, PID ${hubProcess.pid}, until Ctrl-C`));
+    printErr(oneLine(`  its log: ${log}`));
+    await hubProcess.ended;
+    await Bun.sleep(SIGNAL_DELAY_MS);
+    return undefined;
+  };
+  try {
+    const signal = await Promise.race([stopped, start()]);
     if (signal === undefined) throw await hubProcess.explainEnd();
     printErr(`ffrtmp: ${signal}: stopping the hub; nodes keep their results until it is back`);
     return signal === "SIGINT" ? 0 : 128 + (signalNumber(signal) ?? 0);
   } finally {
+    clearTimeout(slow);
     watch?.close();
     await hubProcess.stop();
   }
