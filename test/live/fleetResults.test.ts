@@ -9,6 +9,7 @@ import { CutProxy } from "../support/fleet/cutProxy.ts";
 import { lacksNatsServer } from "../support/fleet/natsProgram.ts";
 import { TestHub } from "../support/fleet/natsServer.ts";
 import { someJob, someProcess, someResult } from "../support/jobs.ts";
+import { Keys, leakIn, secretArguments } from "../support/plantedKeys.ts";
 import { eventually, FFRTMP, testIf, until, useSandbox } from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
@@ -68,8 +69,8 @@ class TestNode {
     ledger.close();
   }
 
-  start(): void {
-    const args = ["fleet", "agent", "--config", this.#config, "--state-path", this.state];
+  start(...flags: string[]): void {
+    const args = ["fleet", "agent", "--config", this.#config, "--state-path", this.state, ...flags];
     const cmd = ["sh", "-c", 'exec "$@" 2>>"$0"', this.#log, FFRTMP, ...args];
     this.#agent = sandbox().spawn(cmd, { stdout: "ignore", stderr: "ignore" });
   }
@@ -154,6 +155,24 @@ describe("ffrtmp fleet agent", () => {
     // The end of the agent changes nothing for the job.
     expect(await node.end("SIGTERM")).toBe(0);
     expect(wrapper.exitCode).toBeNull();
+  });
+
+  testWithHub("sends no secret of a command, also not with --with-commands", async () => {
+    const { hub, nodes } = await startHub(WITH_JOBS);
+    const [node] = nodes as [TestNode];
+    const argv = secretArguments(new Keys());
+    await sandbox().run(["run", "--job-id", "ended", "--", "sh", "-c", "exit 7", ...argv]);
+    sandbox().start(["run", "--job-id", "running", "--", "sh", "-c", "sleep 600; exit 1", ...argv]);
+    sandbox().adopt(await sandbox().pidOf("running"));
+    node.start("--with-commands");
+    const sent = await eventually("the hub has both jobs", async () => {
+      const [results, state] = [await hub.results(WITH_JOBS), await hub.node(WITH_JOBS)];
+      return results.length > 0 && state?.jobs.length === 1 ? [...results, state] : undefined;
+    });
+    const text = JSON.stringify(sent, null, 1);
+    expect(text).toContain("rtmp://live.example.com/app/***");
+    expect({ sent: leakIn(text), logged: leakIn(node.log) }).toEqual({ sent: undefined, logged: undefined });
+    expect(await node.end("SIGTERM")).toBe(0);
   });
 
   testWithHub("brings each result to the hub once through cuts, lost answers and kills of both", async () => {
