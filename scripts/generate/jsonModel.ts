@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { EVENT_DETAILS } from "../../src/jobs/jsonSchemas.ts";
-import { JSON_DOCUMENTS, type JsonDocument } from "../../src/json/schemas.ts";
+import { JSON_DOCUMENTS, type JsonDocument } from "../../src/json/commandDocuments.ts";
 
 /** The JSON documents of ffrtmp, in a form from which pages are written. Texts are Markdown of one line. */
 

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { count, described, jobSchema, limitSchema, resultSchema, text, time } from "../jobs/jsonSchemas.ts";
-import { inspected, logged, logLine } from "./schemas.ts";
+import { logged, logLine } from "./daemonSchemas.ts";
+import { inspected } from "./inspectedSchema.ts";
 import { jobView, snapshotSchema } from "./snapshotSchemas.ts";
 
 const cursor = (what: string) =>

@@ -1,7 +1,9 @@
 import { z } from "zod";
 import { bytes, count, described, resultSchema, text, time } from "../jobs/jsonSchemas.ts";
+import { problem } from "./daemonSchemas.ts";
+import { deviceUse, jobUse, listed, tenantUse } from "./jobUseSchemas.ts";
 import { machineSchema } from "./machineSchema.ts";
-import { deviceUse, jobUse, listed, problem, slaRates, tenantUse } from "./schemas.ts";
+import { slaRates } from "./slaSchemas.ts";
 
 /** The documents that a daemon shows about itself and its jobs. The web server and the control socket have the same ones. */
 

@@ -1,6 +1,6 @@
 import { expect } from "bun:test";
 import { writeFileSync } from "node:fs";
-import { JSON_DOCUMENTS } from "../../src/json/schemas.ts";
+import { JSON_DOCUMENTS } from "../../src/json/commandDocuments.ts";
 import { checkJsonContract, documentOf } from "../support/jsonContract.ts";
 import { lacksLimits, testIf, until, useSandbox } from "../support/sandbox.ts";
 import { makeStandInSsh } from "../support/standInSsh.ts";

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { JSON_DOCUMENTS, type JsonDocument } from "../../src/json/schemas.ts";
+import { JSON_DOCUMENTS, type JsonDocument } from "../../src/json/commandDocuments.ts";
 
 const LONG_OPTIONS: Record<string, string> = { "-d": "--detach" };
 

@@ -3,7 +3,7 @@ import type { Context } from "../../jobs/context.ts";
 import { Refusal } from "../../jobs/errors.ts";
 import type { OpenJob } from "../../jobs/model/job.ts";
 import { findActiveDaemon } from "../../jobs/recovery/recover.ts";
-import type { ReturnedJson } from "../../json/schemas.ts";
+import type { ReturnedJson } from "../../json/jobChangeSchemas.ts";
 import type { ProcessIdentity } from "../../linux/proc/identity.ts";
 import type { JobFlags } from "../options/jobOptions.ts";
 import { printJson, printOut } from "../output/messages.ts";

@@ -5,7 +5,7 @@ import { changeLimits } from "../../jobs/limits/changeLimits.ts";
 import type { RunningJob } from "../../jobs/model/job.ts";
 import { maskText } from "../../jobs/model/secrets.ts";
 import { jobCgroupOf } from "../../jobs/placement/jobCgroup.ts";
-import type { ChangedLimitsJson, UnchangedLimitsJson } from "../../json/schemas.ts";
+import type { ChangedLimitsJson, UnchangedLimitsJson } from "../../json/jobChangeSchemas.ts";
 import {
   cancelledBy,
   combineLayers,

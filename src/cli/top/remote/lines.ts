@@ -1,8 +1,8 @@
 import { z } from "zod";
 import { limitSchema } from "../../../jobs/jsonSchemas.ts";
+import { jobUse, listed } from "../../../json/jobUseSchemas.ts";
 import { readLeniently } from "../../../json/lenient.ts";
 import { type MachineUseJson, machineUse } from "../../../json/machineSchema.ts";
-import { jobUse, listed } from "../../../json/schemas.ts";
 import type { LimitOutcome } from "../../../limits/outcome.ts";
 import type { JobUseJson } from "../screenData.ts";
 
