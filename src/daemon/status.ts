@@ -1,7 +1,8 @@
 import type { Context } from "../jobs/context.ts";
 import { WATCH_REPORT } from "../jobs/exit/lastSeen.ts";
 import { isoTime } from "../jobs/json.ts";
-import { type Ledger, parseJson } from "../ledger/ledger.ts";
+import { parseJson } from "../ledger/eventRows.ts";
+import type { Ledger } from "../ledger/ledger.ts";
 import type { EventCounters, EventSource } from "../linux/events/processEvents.ts";
 import { isAlive, type ProcessIdentity } from "../linux/proc/identity.ts";
 

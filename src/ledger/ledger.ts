@@ -11,27 +11,15 @@ import {
   toEnded,
   toRunning,
 } from "../jobs/model/job.ts";
-import { type JobEvent, type RecordedEvent, recordedEvent } from "../jobs/model/jobEvent.ts";
-import { INTENTS } from "../limits/intents.ts";
-import { changeKey, isShared } from "../linux/change.ts";
+import type { JobEvent } from "../jobs/model/jobEvent.ts";
 import type { ProcessIdentity } from "../linux/proc/identity.ts";
 import { isUniqueConflict, type Row } from "./database.ts";
+import { DAEMON_KEY, parseJson } from "./eventRows.ts";
 import { replacementId } from "./inbox/fold.ts";
-import {
-  InconsistentRow,
-  jobToRow,
-  resultToRow,
-  rowToChanges,
-  rowToJob,
-  rowToResult,
-  toRow,
-} from "./rows.ts";
-import { LedgerStore } from "./store.ts";
+import { type JobKey, RecordedJobs } from "./recordedJobs.ts";
+import { jobToRow, resultToRow, toRow } from "./rows.ts";
 
 /** Another open job has the same id, or governs the same process. */
-const HAS_GATE = `changes LIKE '%"isGate"%'`;
-const IS_GOVERNED = `outcomes LIKE '%"of":"governor"%'`;
-
 export class JobConflict extends Error {}
 
 /** The fields of a job that the policy and the operator set. */
@@ -43,40 +31,6 @@ export type SpecChange = Partial<
 type RunningFacts = Pick<RunningJob, "process" | "startedMs" | "startedBootMs" | "outcomes"> &
   Partial<Journal>;
 
-/**
- * Sorts by key, which is the order of creation. Without the plus sign SQLite reads all jobs ever recorded through the
- * primary key to save the sort, instead of the few in a partial index. Source: https://sqlite.org/optoverview.html, 2.
- */
-const BY_KEY = "ORDER BY +key";
-/** An id can be used a hundred thousand times, and operators ask for the last few. */
-const MAX_NAMED = 100;
-
-/** The ended jobs that a reader asks for. An absent field filters nothing. */
-export interface HistoryFilter {
-  readonly jobId?: string | undefined;
-  readonly tenant?: string | undefined;
-  /** Ended at this time or later. An end that was not observed counts at the time when it was recorded. */
-  readonly sinceMs?: number | undefined;
-  /** Ended before this time. */
-  readonly untilMs?: number | undefined;
-  /** The workload failed or was killed. */
-  readonly onlyFailed?: boolean | undefined;
-  readonly onlyViolations?: boolean | undefined;
-  /** Ended before this job, in the order of `history`. */
-  readonly before?: Pick<JobResult, "key" | "endMs"> | undefined;
-}
-
-/** The verdict about the platform's part in a job that has ended. */
-export interface Verdict {
-  readonly tenant: string | null;
-  readonly isEligible: boolean;
-  readonly isCompliant: boolean;
-  readonly reason: string;
-}
-
-/** The key of the events that belong to no job. */
-export const DAEMON_KEY = "";
-
 /** A job as its plain launch has recorded it. */
 interface InboxJob {
   readonly job: StartingJob;
@@ -84,23 +38,14 @@ interface InboxJob {
   readonly result?: JobResult | undefined;
 }
 
-type JobKey = Pick<Job, "key">;
 type Journal = Pick<Job, "cgroup" | "changes">;
 
 /**
  * The record of all jobs of one state directory, shared by every ffrtmp that uses it.
  * A method that records a change returns the changed job and leaves its argument as it is.
  */
-export class Ledger extends LedgerStore {
-  /** Messages about inconsistent rows that were reported. */
-  readonly #reported = new Set<string>();
+export class Ledger extends RecordedJobs {
   readonly #firstVersion = this.versionOfOthers();
-  #faultOf: (job: Job) => string | undefined = () => undefined;
-
-  /** Leaves out, as inconsistent, each job with something left to undo for which `faultOf` returns a reason. */
-  checkJobs(faultOf: (job: Job) => string | undefined): void {
-    this.#faultOf = faultOf;
-  }
 
   /** Adds a new job. Throws JobConflict, having written nothing. */
   register(job: OpenJob): void {
@@ -205,15 +150,6 @@ export class Ledger extends LedgerStore {
     return this.#record(job, change);
   }
 
-  /** Returns the keys of the changes that jobs share, of those that are not cleaned up, leaving out one of them. */
-  sharedChanges({ except = "" } = {}): ReadonlySet<string> {
-    const sql = `SELECT key, changes FROM jobs
-      WHERE released = 0 AND key <> $except
-      AND (changes LIKE '%controller-enabled%' OR ${HAS_GATE})`;
-    const changes = this.#consistent(this.rows(sql, { except }), rowToChanges).flat();
-    return new Set(changes.filter(isShared).map(changeKey));
-  }
-
   /** Records that every change of an ended job is undone, which empties its journal. */
   markCleanedUp(job: EndedJob): EndedJob {
     this.#update(job, { released: 1, changes: "[]" });
@@ -291,10 +227,6 @@ export class Ledger extends LedgerStore {
     return version === 0 ? 0 : version + this.inboxVersion();
   }
 
-  job(key: string): Job | undefined {
-    return this.#jobs("key = $key", { key })[0];
-  }
-
   /**
    * Adds to a job, as this process has recorded it last, what others have recorded since, but not its observer. Where
    * the last change of this process still waits to be written, the job is newer than the ledger and is returned unchanged.
@@ -305,63 +237,6 @@ export class Ledger extends LedgerStore {
     const current = job.state === "running" ? this.job(job.key) : undefined;
     if (current?.state !== "running") return job;
     return { ...job, ...current, observer: job.observer };
-  }
-
-  /**
-   * Returns the open jobs with one of the intents that stand for limits, or with a gate or a quota of the governor from when
-   * they had one.
-   */
-  openJobsWithIntent(): OpenJob[] {
-    const words = INTENTS.map((intent) => `'${intent}'`).join();
-    return this.#jobs(
-      `state <> 'ended' AND (intent IN (${words}) OR ${HAS_GATE} OR ${IS_GOVERNED}) ${BY_KEY}`,
-    )
-      .filter(isOpen)
-      .sort(byKey);
-  }
-
-  openJobs(): OpenJob[] {
-    return this.#jobs(`state <> 'ended' ${BY_KEY}`).filter(isOpen).sort(byKey);
-  }
-
-  /** Returns the jobs that may have left something in the system, the open ones among them. */
-  jobsToCleanUp(): Job[] {
-    return this.#jobs(`released = 0 ${BY_KEY}`);
-  }
-
-  endedJobsToCleanUp(): EndedJob[] {
-    const where = `released = 0 AND state = 'ended' ${BY_KEY}`;
-    return this.#jobs(where).filter((job) => job.state === "ended");
-  }
-
-  /** Returns the open job that has an id, and the latest ones that had it, the latest first. */
-  jobsNamed(jobId: string): Job[] {
-    const latest = "ORDER BY created_ms DESC, key DESC";
-    // A job can be open and not the latest: the clock was set back meanwhile.
-    const where = `key IN (
-      SELECT key FROM jobs WHERE job_id = $jobId AND state <> 'ended'
-      UNION SELECT key FROM (SELECT key FROM jobs WHERE job_id = $jobId ${latest} LIMIT ${MAX_NAMED}))`;
-    const jobs = this.#jobs(`${where} ${latest}`, { jobId });
-    return jobs.sort((a, b) => b.createdMs - a.createdMs || byKey(b, a));
-  }
-
-  openJobOfProcess({ bootId, pid, startTicks }: ProcessIdentity): OpenJob | undefined {
-    const where = "state <> 'ended' AND boot_id = $bootId AND pid = $pid AND start_ticks = $startTicks";
-    return this.#jobs(where, { bootId, pid, startTicks }).find(isOpen);
-  }
-
-  /** Returns the job whose workload this ffrtmp is starting, without a recorded pid yet. */
-  jobBeingStartedBy(bootId: string, launcherPid: number): StartingJob | undefined {
-    // Names the condition of the partial indexes, which SQLite does not deduce from the other one.
-    const where = `state <> 'ended' AND state = 'starting' AND mode = 'run'
-      AND boot_id = $bootId AND observer_pid = $launcherPid`;
-    return this.#jobs(where, { bootId, launcherPid }).find((job) => job.state === "starting");
-  }
-
-  isObserver({ bootId, pid, startTicks }: ProcessIdentity): boolean {
-    const where =
-      "state <> 'ended' AND boot_id = $bootId AND observer_pid = $pid AND observer_start_ticks = $startTicks";
-    return this.#jobs(where, { bootId, pid, startTicks }).length > 0;
   }
 
   /** Returns true when an operator released the process by `detach`, so that only an operator may govern it again. */
@@ -393,85 +268,6 @@ export class Ledger extends LedgerStore {
     const sql = `SELECT pid FROM events JOIN jobs USING (key) WHERE events.id > $eventId AND kind = $kind`;
     const pids = last > eventId ? this.rows(sql, { eventId, kind }).map(({ pid }) => Number(pid)) : [];
     return { pids, last };
-  }
-
-  result({ key }: JobKey): JobResult | undefined {
-    return this.#results("key = $key", { key })[0];
-  }
-
-  /** Returns the latest ended jobs that pass the filter, with their results, the latest first. */
-  history(limit: number, filter: HistoryFilter = {}): { job: EndedJob; result: JobResult }[] {
-    const { from, parameters } = endedJobs(filter);
-    const latest = `key IN (SELECT key FROM ${from} ORDER BY end_ms DESC, key DESC LIMIT $limit)`;
-    const jobs = this.#jobs(latest, { ...parameters, limit }).filter((job) => job.state === "ended");
-    const byKey = new Map(jobs.map((job) => [job.key, job]));
-    const results = this.#results(latest, { ...parameters, limit });
-    // While changes wait, they are read beside the file.
-    results.sort((a, b) => b.endMs - a.endMs || (a.key < b.key ? 1 : -1));
-    return results.slice(0, limit).flatMap((result) => {
-      const job = byKey.get(result.key);
-      return job ? [{ job, result }] : [];
-    });
-  }
-
-  /** Returns how many ended jobs pass the filter and have an exit that is unknown, those that were detached left out. */
-  countUnknownExits(filter: HistoryFilter): number {
-    const { from, parameters } = endedJobs(filter);
-    const unknown = `exit_code IS NOT 0 AND exit_evidence IS NULL AND ending IN ('exited', 'unobserved')`;
-    return this.rows(`SELECT key FROM ${from} AND ${unknown}`, parameters).length;
-  }
-
-  /** Returns the verdicts about the ended jobs that pass the filter. */
-  verdicts(filter: HistoryFilter): Verdict[] {
-    const { from, parameters } = endedJobs(filter, "with their jobs");
-    // One row for each job, because rows of the overlay and of the file are told apart by their key.
-    const columns = "key, tenant, sla_eligible, sla_compliant, sla_reason";
-    return this.rows(`SELECT ${columns} FROM ${from}`, parameters).map((row) => ({
-      tenant: row["tenant"] as string | null,
-      isEligible: row["sla_eligible"] === 1,
-      isCompliant: row["sla_compliant"] === 1,
-      reason: String(row["sla_reason"]),
-    }));
-  }
-
-  /** Returns the number of jobs that have ended, or `max` for more than that: a whole history is long to count. */
-  countEnded(max: number): number {
-    // While changes wait, they are counted beside the file.
-    const latest = "SELECT 1 FROM results ORDER BY end_ms DESC, key DESC LIMIT $max";
-    const counts = this.rows(`SELECT count(*) AS ended FROM (${latest})`, { max });
-    const sum = counts.reduce((total, { ended }) => total + Number(ended), 0);
-    return Math.min(sum, max);
-  }
-
-  events({ key }: JobKey): RecordedEvent[] {
-    const sql = `SELECT ${EVENT_COLUMNS} FROM events WHERE key = $key ORDER BY id`;
-    return this.rows(sql, { key }).map(rowToEvent);
-  }
-
-  /** Returns the latest events of a job, at most `max`, the oldest first. */
-  latestEvents({ key }: JobKey, max: number): RecordedEvent[] {
-    const sql = `SELECT ${EVENT_COLUMNS} FROM events WHERE key = $key ORDER BY id DESC LIMIT $max`;
-    return this.rows(sql, { key, max }).map(rowToEvent).reverse();
-  }
-
-  /**
-   * Returns the latest events of all jobs and of `ffrtmp watch`, the latest first, each with its number; with `before`, those
-   * with lower numbers.
-   */
-  latestOfAll(
-    max: number,
-    before: number = Number.MAX_SAFE_INTEGER,
-  ): { id: number; jobId: string | null; event: RecordedEvent }[] {
-    const sql = `SELECT id, job_id, ${EVENT_COLUMNS} FROM events LEFT JOIN jobs USING (key)
-      WHERE id < $before ORDER BY id DESC LIMIT $max`;
-    return this.rows(sql, { before, max })
-      .map((row) => ({
-        id: Number(row["id"]),
-        jobId: row["job_id"] === null ? null : String(row["job_id"]),
-        event: rowToEvent(row),
-      }))
-      .sort((a, b) => b.id - a.id)
-      .slice(0, max);
   }
 
   /** Returns a remark that the ledger keeps about itself. */
@@ -512,91 +308,6 @@ export class Ledger extends LedgerStore {
     const assignments = names.map((name) => `${name} = $${name}`).join();
     this.write(`UPDATE jobs SET ${assignments} WHERE key = $key`, { ...columns, key });
   }
-
-  #jobs(where: string, parameters: Row = {}): Job[] {
-    return this.#consistent(this.rows(`SELECT * FROM jobs WHERE ${where}`, parameters), (row) => {
-      const job = rowToJob(row);
-      const fault = isOpen(job) || !job.cleanedUp ? this.#faultOf(job) : undefined;
-      if (fault !== undefined) throw new InconsistentRow(row, fault);
-      return job;
-    });
-  }
-
-  #results(where: string, parameters: Row): JobResult[] {
-    return this.#consistent(this.rows(`SELECT * FROM results WHERE ${where}`, parameters), rowToResult);
-  }
-
-  /** Leaves out inconsistent rows and reports each of them once. They stay in the file for the operator to see. */
-  #consistent<T>(rows: Row[], convert: (row: Row) => T): T[] {
-    return rows.flatMap((row) => {
-      try {
-        return [convert(row)];
-      } catch (error) {
-        if (!(error instanceof InconsistentRow)) throw error;
-        const { message } = error;
-        if (!this.#reported.has(message))
-          this.onTrouble(`${message}. It is left out, and stays as it is in ${this.path}`);
-        this.#reported.add(message);
-        return [];
-      }
-    });
-  }
-}
-
-const EVENT_COLUMNS = "at_ms, at_boot_ms, kind, detail";
-
-function rowToEvent({ at_ms: atMs, at_boot_ms: boot, kind, detail }: Row): RecordedEvent {
-  const times = { atMs: Number(atMs), ...(boot === null ? {} : { atBootMs: Number(boot) }) };
-  return recordedEvent(times, String(kind), parseJson(String(detail)));
-}
-
-/** While jobs wait, they are read beside the file. */
-function byKey(a: JobKey, b: JobKey): number {
-  return a.key < b.key ? -1 : 1;
-}
-
-/** Returns `undefined` for text that is no JSON. */
-export function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-/** The outcomes `failed` and `killed`. The first term is that of the index results_not_succeeded. */
-const FAILED =
-  "exit_code IS NOT 0 AND (exit_code IS NOT NULL OR signal IS NOT NULL OR ending = 'never_started')";
-
-/** Returns the tables and conditions of a SELECT of ended jobs. */
-function endedJobs(filter: HistoryFilter, what?: "with their jobs"): { from: string; parameters: Row } {
-  const { jobId, tenant, sinceMs, untilMs, onlyFailed, onlyViolations, before } = filter;
-  const parameters: Row = {};
-  const conditions: string[] = [];
-  const compare = (condition: string, parameter: string, value: string | number | undefined): void => {
-    if (value === undefined) return;
-    conditions.push(`${condition} $${parameter}`);
-    parameters[parameter] = value;
-  };
-  compare("job_id =", "jobId", jobId);
-  compare("tenant =", "tenant", tenant);
-  compare("end_ms >=", "sinceMs", sinceMs);
-  compare("end_ms <", "untilMs", untilMs);
-  if (before !== undefined) {
-    // The first term is the range of an index.
-    conditions.push("end_ms <= $beforeMs AND (end_ms < $beforeMs OR key < $beforeKey)");
-    Object.assign(parameters, { beforeMs: before.endMs, beforeKey: before.key });
-  }
-  if (onlyFailed) conditions.push(FAILED);
-  if (onlyViolations) conditions.push("sla_compliant = 0");
-  // SQLite reads the first table of a CROSS JOIN in the outer loop: here the one whose index finds fewer rows.
-  const hasFewJobs = jobId !== undefined || (tenant !== undefined && sinceMs === undefined);
-  const both = hasFewJobs ? "jobs CROSS JOIN results USING (key)" : "results CROSS JOIN jobs USING (key)";
-  const mustJoin = what !== undefined || jobId !== undefined || tenant !== undefined;
-  return {
-    from: `${mustJoin ? both : "results"} WHERE ${["TRUE", ...conditions].join(" AND ")}`,
-    parameters,
-  };
 }
 
 function insertInto(table: string, row: Row): [string, Row] {

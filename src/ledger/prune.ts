@@ -5,7 +5,7 @@ import type { Host } from "../linux/host.ts";
 import { isAlive } from "../linux/proc/identity.ts";
 import { describeErrno, errnoOf } from "../sys/errno.ts";
 import { isBusy, openFile, waitForLocks } from "./database.ts";
-import { DAEMON_KEY } from "./ledger.ts";
+import { DAEMON_KEY } from "./eventRows.ts";
 import type { StateFiles } from "./location.ts";
 import { returnPagesInSteps } from "./migrations.ts";
 import type { Retention } from "./retention.ts";

@@ -3,7 +3,9 @@ import { expect, spyOn, test } from "bun:test";
 import { someJob, someProcess, someResult, someStartingJob } from "../../test/support/jobs.ts";
 import { useLedgers } from "../../test/support/ledgers.ts";
 import type { EndedJob } from "../jobs/model/job.ts";
-import { type HistoryFilter, Ledger } from "./ledger.ts";
+import type { HistoryFilter } from "./endedJobs.ts";
+import { Ledger } from "./ledger.ts";
+import { RecordedJobs } from "./recordedJobs.ts";
 
 const { open } = useLedgers();
 
@@ -108,9 +110,9 @@ const CALLS: Record<string, (ledger: Ledger) => unknown> = {
 
 test("every method of the ledger has a call here", () => {
   const executesNothing = ["constructor", "checkJobs"];
-  const methods = Object.getOwnPropertyNames(Ledger.prototype).filter(
-    (name) => !executesNothing.includes(name),
-  );
+  const methods = [RecordedJobs, Ledger]
+    .flatMap(({ prototype }) => Object.getOwnPropertyNames(prototype))
+    .filter((name) => !executesNothing.includes(name));
   expect(Object.keys(CALLS).sort()).toEqual(methods.sort());
 });
 

@@ -2,7 +2,7 @@ import type { JobResult } from "../jobs/model/ending.ts";
 import type { EndedJob, Job } from "../jobs/model/job.ts";
 import { type RecordedEvent, recordedEvent } from "../jobs/model/jobEvent.ts";
 import type { Row } from "./database.ts";
-import { parseJson } from "./ledger.ts";
+import { parseJson } from "./eventRows.ts";
 import { InconsistentRow, rowToJob, rowToResult } from "./rows.ts";
 import { LedgerStore } from "./store.ts";
 

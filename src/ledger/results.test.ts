@@ -5,7 +5,7 @@ import { useLedgers } from "../../test/support/ledgers.ts";
 import type { Ending } from "../jobs/model/ending.ts";
 import { toEnded } from "../jobs/model/job.ts";
 import { outcomeOf } from "../jobs/model/outcome.ts";
-import type { HistoryFilter } from "./ledger.ts";
+import type { HistoryFilter } from "./endedJobs.ts";
 import { resultToRow, rowToResult } from "./rows.ts";
 
 const { open } = useLedgers();

@@ -9,7 +9,7 @@ import { outcomeOf } from "../../jobs/model/outcome.ts";
 import { runtimeOf } from "../../jobs/model/runtime.ts";
 import { repairAll } from "../../jobs/recovery/recover.ts";
 import { exitText, markOf } from "../../jobs/summary.ts";
-import type { HistoryFilter } from "../../ledger/ledger.ts";
+import type { HistoryFilter } from "../../ledger/endedJobs.ts";
 import { decodeHistory } from "../../metrics/history/encoding.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
 import { timeOptions } from "../options/timeOptions.ts";

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { resultSchema } from "../../jobs/jsonSchemas.ts";
-import type { Verdict } from "../../ledger/ledger.ts";
+import type { Verdict } from "../../ledger/recordedJobs.ts";
 import { resultsMessage } from "../messages/results.ts";
 import type { StreamPart } from "./readStream.ts";
 

@@ -1,4 +1,4 @@
-import { parseJson } from "../../ledger/ledger.ts";
+import { parseJson } from "../../ledger/eventRows.ts";
 import type { Context } from "../context.ts";
 import { isSameProcess, type RunningJob } from "../model/job.ts";
 

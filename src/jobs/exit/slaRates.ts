@@ -1,4 +1,6 @@
-import type { HistoryFilter, Ledger, Verdict } from "../../ledger/ledger.ts";
+import type { HistoryFilter } from "../../ledger/endedJobs.ts";
+import type { Ledger } from "../../ledger/ledger.ts";
+import type { Verdict } from "../../ledger/recordedJobs.ts";
 
 /** The jobs with `--sla-eligible` that ended in a period. */
 export interface SlaRate {

@@ -1,4 +1,5 @@
-import { JobConflict, parseJson } from "../../ledger/ledger.ts";
+import { parseJson } from "../../ledger/eventRows.ts";
+import { JobConflict } from "../../ledger/ledger.ts";
 import { usageSince } from "../../limits/usage.ts";
 import { listMembers } from "../../linux/cgroup/jobCgroup.ts";
 import { isAlive, type ProcessIdentity } from "../../linux/proc/identity.ts";
