@@ -28,6 +28,21 @@ test("detach moves processes back and leaves no cgroup", () => {
   expect(machine.context.ledger.job(machine.job.key)?.state).toBe("ended");
 });
 
+test("detach undoes again what the observer has put back meanwhile", () => {
+  const machine = nested();
+  const fs = machine.context.host.cgroupFs;
+  const rmdir = fs.rmdir.bind(fs);
+  let puts = 2;
+  fs.rmdir = (path) => {
+    if (path === machine.path && puts-- > 0) fs.write(`${path}/cgroup.procs`, "4026");
+    return rmdir(path);
+  };
+  release(machine);
+  expect(machine.fake.membership(4026).get("")).toBe(OWNER);
+  expect(machine.fake.fs.exists(machine.path)).toBeFalse();
+  expect(machine.context.ledger.events(machine.job)).toEqual([]);
+});
+
 test("a job whose workload has created cgroups below its own is not detached: those could not be moved", () => {
   const machine = nested();
   machine.fake.fs.mkdir(`${machine.path}/own`);

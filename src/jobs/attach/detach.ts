@@ -12,6 +12,8 @@ import type { RunningJob } from "../model/job.ts";
 import { isOwnScope } from "../placement/jobScope.ts";
 import { moveBackToOrigin } from "../placement/moveTree.ts";
 
+const MAX_TRIES = 3;
+
 /**
  * Releases a running job: undoes every change that was made for it, and leaves nothing behind. `ending` is another one for a job
  * whose process has not become the workload.
@@ -32,13 +34,12 @@ export function detach(
       "wait for it to end, or remove those cgroups first",
     );
   }
-  const failures = restoreAttributes(host, attributesOf(job));
-  for (const directory of cgroup.directories) {
-    if (isOwnScope(basename(directory.origin))) openOrigin(cgroup, directory);
-  }
-  failures.push(...moveBackToOrigin(host, cgroup));
-  const left =
-    failures.length > 0 ? [] : undoInGateLock(context, job, () => undoForCgroup(context, job, cgroup));
+  const attributes = restoreAttributes(host, attributesOf(job));
+  let undone = undo(context, job, cgroup, attributes);
+  // The observer may be restoring a limit that was just undone, which puts the controllers or the process back.
+  for (let again = 1; again < MAX_TRIES && !isComplete(undone); again++)
+    undone = undo(context, job, cgroup, attributes);
+  const { failures, left } = undone;
   const reasons = [...failures, ...left.map((path) => `${path} is in use`)];
   if (reasons.length > 0) {
     ledger.addEvent(job, { atMs: host.now(), kind: "detach_failed", detail: { failures, left } });
@@ -48,4 +49,24 @@ export function detach(
     );
   }
   recordExit(context, job, ending);
+}
+
+interface Undone {
+  /** What could not be restored. */
+  failures: string[];
+  /** Cgroups that are still in use. */
+  left: string[];
+}
+
+const isComplete = ({ failures, left }: Undone): boolean => failures.length + left.length === 0;
+
+/** Moves the processes back and removes the cgroups, if nothing failed before that. */
+function undo(context: Context, job: RunningJob, cgroup: JobCgroup, failed: readonly string[]): Undone {
+  for (const directory of cgroup.directories) {
+    if (isOwnScope(basename(directory.origin))) openOrigin(cgroup, directory);
+  }
+  const failures = [...failed, ...moveBackToOrigin(context.host, cgroup)];
+  const left =
+    failures.length > 0 ? [] : undoInGateLock(context, job, () => undoForCgroup(context, job, cgroup));
+  return { failures, left };
 }
