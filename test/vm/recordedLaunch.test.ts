@@ -299,8 +299,24 @@ vmTest(
   },
 );
 
+/** The scopes that hold a process. systemd 252 keeps one whose only process dies while the scope starts, and empty. */
+function usedScopes(): string[] {
+  return scopes().filter((name) => {
+    try {
+      return readFileSync(`/sys/fs/cgroup/system.slice/${name}/cgroup.events`, "utf8").includes(
+        "populated 1",
+      );
+    } catch {
+      return false;
+    }
+  });
+}
+
 vmTest("SIGKILL of a wrapper that enters its scope again leaves nothing unrecorded", async () => {
-  const before = scopes();
+  const [all, before] = [scopes(), usedScopes()];
+  units.after(() => {
+    for (const name of scopes()) if (!all.includes(name)) Bun.spawnSync(["systemctl", "stop", name]);
+  });
   const file = sandbox().path("pid");
   const startService = async (n: number, workload: string): Promise<void> => {
     const unit = `ffrtmp-killed-${sandbox().tag}-${n}`;
@@ -332,7 +348,7 @@ vmTest("SIGKILL of a wrapper that enters its scope again leaves nothing unrecord
     const names = running.map(({ job_id }) => `ffrtmp-${sandbox().tag}-${job_id}.scope`);
     await until("only recorded scopes are left", () =>
       Bun.deepEquals(
-        scopes().filter((name) => !before.includes(name)),
+        usedScopes().filter((name) => !before.includes(name)),
         names,
       ),
     );
@@ -342,7 +358,7 @@ vmTest("SIGKILL of a wrapper that enters its scope again leaves nothing unrecord
       await sandbox().run(["watch", "--once", "--target", `none-${sandbox().tag}`]);
       return (await sandbox().json(["ps"])).length === 0;
     });
-    await until("no scope is left", () => Bun.deepEquals(scopes(), before));
+    await until("no scope is left", () => Bun.deepEquals(usedScopes(), before));
   }
   expect(survived).toBeGreaterThan(0);
 });
