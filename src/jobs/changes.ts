@@ -38,9 +38,17 @@ export function withCgroup({ changes }: Pick<Job, "changes">, cgroup: JobCgroup)
 
 /** Returns a journal with other gates. They are the last of the changes to cgroups, and so the first to be undone. */
 export function withGates(changes: readonly Change[], gates: readonly FileWritten[]): Change[] {
-  const others = changes.filter((change) => !isGate(change));
+  return withWrites(changes, isGate, gates);
+}
+
+function withWrites(
+  changes: readonly Change[],
+  isReplaced: (change: Change) => boolean,
+  writes: readonly Change[],
+): Change[] {
+  const others = changes.filter((change) => !isReplaced(change));
   const attributes = attributesOf({ changes: others });
-  return [...others.filter(({ kind }) => kind !== "attribute-set"), ...gates, ...attributes];
+  return [...others.filter(({ kind }) => kind !== "attribute-set"), ...writes, ...attributes];
 }
 
 /** Returns the changes of a job with its gates as they are recorded now: another process may have changed these. */
@@ -54,13 +62,8 @@ export function withGatesNow<J extends Job>({ ledger }: Pick<Context, "ledger">,
 export function withWritesNow<J extends Job>({ ledger }: Pick<Context, "ledger">, job: J): J {
   const recorded = isIntent(job.intent) ? ledger.job(job.key) : undefined;
   if (recorded === undefined) return job;
-  const others = job.changes.filter(({ kind }) => kind !== "file-written");
-  const written = recorded.changes.filter((change) => change.kind === "file-written");
-  const attributes = attributesOf({ changes: others });
-  return {
-    ...job,
-    changes: [...others.filter(({ kind }) => kind !== "attribute-set"), ...written, ...attributes],
-  };
+  const isWritten = ({ kind }: Change): boolean => kind === "file-written";
+  return { ...job, changes: withWrites(job.changes, isWritten, recorded.changes.filter(isWritten)) };
 }
 
 /** Returns the limits that a job's cgroup has from the one that its processes left, as texts by the name of the file. */
