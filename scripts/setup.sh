@@ -66,18 +66,9 @@ need_cron() {
 need_slurm() {
   local directory=$HOME/.cache/ffrtmp/slurm work
   if [ -x "$directory/usr/sbin/slurmd-wlm" ]; then return 0; fi
-  if ! command -v apt-get >/dev/null; then
-    echo "missing: slurmd (tests that need it are skipped)"
-    return 0
-  fi
-  echo "fetching slurmd"
-  work=$(mktemp -d)
-  # As in need_files.
-  chmod 755 "$work"
+  begin_fetch slurmd || return 0
   mkdir "$work/tree"
-  mkdir -p "$(dirname "$directory")"
-  if (cd "$work" && apt-get download -qq slurmctld slurmd slurm-client slurm-wlm-basic-plugins libhwloc15 &&
-    for entry in *.deb; do dpkg-deb -x "$entry" tree || exit; done) >/dev/null 2>&1 &&
+  if unpack_packages "$work/tree" slurmctld slurmd slurm-client slurm-wlm-basic-plugins libhwloc15 &&
     rm -rf "$directory" && mv "$work/tree" "$directory"; then
     :
   else
@@ -93,14 +84,8 @@ need_nats_server() {
   for program in "$directory/nats-server" nats-server /usr/sbin/nats-server; do
     if has_nats_version "$program"; then return 0; fi
   done
-  if ! command -v apt-get >/dev/null; then
-    echo "missing: nats-server 2.11 or later (tests that need it are skipped)"
-    return 0
-  fi
-  echo "fetching nats-server"
-  work=$(mktemp -d)
-  chmod 755 "$work"
-  mkdir -p "$directory" "$work/etc/apt.conf.d" "$work/etc/preferences.d" "$work/state/lists/partial" "$work/cache/archives/partial"
+  begin_fetch "nats-server 2.11 or later" || return 0
+  mkdir -p "$work/etc/apt.conf.d" "$work/etc/preferences.d" "$work/state/lists/partial" "$work/cache/archives/partial"
   # The machine's own mirror: the one of the first archive with the component main.
   mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Component: main' 2>/dev/null |
     grep -v -e security -e ubuntu | head -n 1)
@@ -125,25 +110,36 @@ has_nats_version() {
   [ -n "$version" ] && [ "$(printf '%s\n' 2.11 "$version" | sort -V | head -n 1)" = 2.11 ]
 }
 
+# begin_fetch NAME: makes the directory $work for packages, and the one in ~/.cache; fails where there is no apt
+begin_fetch() {
+  if ! command -v apt-get >/dev/null; then
+    echo "missing: $1 (tests that need it are skipped)"
+    return 1
+  fi
+  echo "fetching $1"
+  work=$(mktemp -d)
+  # apt downloads as a user of its own.
+  chmod 755 "$work"
+  mkdir -p "$HOME/.cache/ffrtmp"
+}
+
+# unpack_packages DIRECTORY PACKAGE...: downloads packages to $work and unpacks them
+unpack_packages() {
+  local directory=$1 entry
+  shift
+  (cd "$work" && apt-get download -qq "$@" && for entry in *.deb; do dpkg-deb -x "$entry" "$directory" || exit; done) >/dev/null 2>&1
+}
+
 # need_files PROGRAM PACKAGE=FILE...: takes files out of packages
 need_files() {
   local directory=$HOME/.cache/ffrtmp program=$1 entry work
   shift
   if [ -x "$directory/$program" ]; then return 0; fi
-  if ! command -v apt-get >/dev/null; then
-    echo "missing: $program (tests that need it are skipped)"
-    return 0
-  fi
-  echo "fetching $program"
-  work=$(mktemp -d)
-  # apt downloads as a user of its own.
-  chmod 755 "$work"
-  mkdir -p "$directory"
+  begin_fetch "$program" || return 0
   # The program is the first file and comes last: with it all are there.
   local files=()
   for entry in "$@"; do files=("${entry##*=}" "${files[@]}"); done
-  if (cd "$work" && apt-get download -qq "${@%%=*}" && for entry in *.deb; do dpkg-deb -x "$entry" . || exit; done) >/dev/null 2>&1 &&
-    (cd "$work" && mv "${files[@]}" "$directory"); then
+  if unpack_packages "$work" "${@%%=*}" && (cd "$work" && mv "${files[@]}" "$directory"); then
     :
   else
     echo "apt-get cannot download ${*%%=*}: tests that need $program are skipped"
