@@ -9,6 +9,7 @@ import { lockFile } from "../../sys/fileLock.ts";
 import { makeAuthority, makeServerCertificate } from "../keys/authority.ts";
 import { createNKey, type NKey } from "../keys/nkey.ts";
 import { readSecret, writePrivate } from "../keys/privateFile.ts";
+import { createSigningKey, type SigningKey, signingKeyOf } from "../keys/signingKey.ts";
 import { type HubAddress, hubUrl } from "./address.ts";
 import { HUB_FILES, serverConfig, usersConfig } from "./serverConfig.ts";
 
@@ -18,6 +19,8 @@ const FILES = {
   admin: "admin.nk",
   authority: "ca.pem",
   authorityKey: "ca-key.pem",
+  policy: "policy.nk",
+  jobs: "jobs.nk",
   lock: "lock",
   hub: "hub",
 } as const;
@@ -35,6 +38,12 @@ const fleetFile = z.object({
 const MAX_PROBES = 16;
 const LOCK_TIMEOUT_MS = 10_000;
 const LOCK_POLL_MS = 20;
+
+/**
+ * The two keys of the operator that sign: one policies and what nodes are asked to do, the other one jobs. They are apart, so
+ * that who submits jobs cannot change how machines are governed.
+ */
+export type SigningPurpose = "policy" | "jobs";
 
 export type Fleet = z.infer<typeof fleetFile>;
 
@@ -82,6 +91,8 @@ export class FleetDirectory {
       writePrivate(this.#file("authorityKey"), authority.key);
       writePrivate(this.#file("authority"), authority.certificate);
       writePrivate(this.#file("admin"), `${admin.seed}\n`);
+      for (const purpose of ["policy", "jobs"] as const)
+        writePrivate(this.#file(purpose), `${createSigningKey().seed}\n`);
       writePrivate(join(this.hub, HUB_FILES.certificate), server.certificate);
       writePrivate(join(this.hub, HUB_FILES.key), server.key);
       writePrivate(join(this.hub, HUB_FILES.config), serverConfig(address));
@@ -142,11 +153,18 @@ export class FleetDirectory {
 
   /** The certificate of the fleet's authority, as PEM. */
   authority(): string {
-    return this.#readText("authority");
+    return readFile(this.#file("authority"));
   }
 
   adminSeed(): string {
-    return this.#readText("admin", readSecret).trim();
+    return readFile(this.#file("admin"), readSecret).trim();
+  }
+
+  /** Returns the key that signs, from the fleet's files or from a file of its own, such as one on a removable disk. */
+  signingKey(purpose: SigningPurpose, file = this.#file(purpose)): SigningKey {
+    const key = signingKeyOf(readFile(file, readSecret).trim());
+    if (key === undefined) throw new Refusal(`${file} has no signing key: expected the seed of one (SO…)`);
+    return key;
   }
 
   /**
@@ -188,14 +206,14 @@ export class FleetDirectory {
   #file(name: keyof typeof FILES): string {
     return join(this.path, FILES[name]);
   }
+}
 
-  #readText(name: keyof typeof FILES, read = (path: string) => readFileSync(path, "utf8")): string {
-    try {
-      return read(this.#file(name));
-    } catch (error) {
-      if (errnoOf(error) === undefined) throw error;
-      throw new Refusal(`cannot read ${this.#file(name)}: ${describeErrno(error)}`);
-    }
+function readFile(path: string, read = (file: string) => readFileSync(file, "utf8")): string {
+  try {
+    return read(path);
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error;
+    throw new Refusal(`cannot read ${path}: ${describeErrno(error)}`);
   }
 }
 

@@ -22,3 +22,41 @@ export function lastResultRequest(node: string): string {
 export function inboxPrefix(node: string): string {
   return `_INBOX.${node}`;
 }
+
+/** The stream of jobs that no node has claimed, and that of the claims. */
+export const [JOBS, CLAIMS] = ["JOBS", "CLAIMS"] as const;
+
+/** The attempts of a pool that the operator offers. */
+export function jobSubject(pool: string): string {
+  return `ffrtmp.job.${pool}`;
+}
+
+/** The next attempts of jobs of a pool, offered by the node that has lost one. */
+export function retrySubject(pool: string, node: string): string {
+  return `ffrtmp.retry.${pool}.${node}`;
+}
+
+/** The claim of an attempt. `*` for the node: the claims of all nodes, of which there is at most one. */
+export function claimSubject(job: string, attempt: number, node: string): string {
+  return `ffrtmp.claim.${job}.${attempt}.${node}`;
+}
+
+/** The statement that an attempt is lost, by the node that claimed it. */
+export function lossSubject(job: string, attempt: number, node: string): string {
+  return `ffrtmp.loss.${job}.${attempt}.${node}`;
+}
+
+/** The request for the claim of an attempt by a node, which any server that has the stream answers. */
+export function claimRequest(job: string, attempt: number, node: string): string {
+  return `$JS.API.DIRECT.GET.${CLAIMS}.${claimSubject(job, attempt, node)}`;
+}
+
+/** The document with the policy of a ring. */
+export function policySubject(ring: string): string {
+  return `$KV.FLEET.policy.${ring}`;
+}
+
+/** The document that says what the operator wants of a node. */
+export function desiredSubject(node: string): string {
+  return `$KV.FLEET.node.${node}`;
+}

@@ -1,0 +1,38 @@
+import { z } from "zod";
+
+const serial = z.number().int().positive();
+
+/** The body of a document of the kind "policy", at `$KV.FLEET.policy.<ring>`. A node accepts serials that rise only. */
+export const policyBody = z.object({
+  v: z.literal(1),
+  serial,
+  ring: z.string(),
+  /** The share of the ring's nodes that it is for, by a hash of the node's name and the serial. */
+  percent: z.number().min(0).max(100),
+  /** After this time no node begins to use it; one that does, goes on. */
+  not_after: z.iso.datetime(),
+  /** Of `yaml`, in hex: what an operator compares. The signature covers it. */
+  sha256: z.string(),
+  /** A policy file. */
+  yaml: z.string(),
+  /** The serial that it replaces; `null`: none. */
+  supersedes: serial.nullable(),
+  by: z.string(),
+  at: z.iso.datetime(),
+});
+
+/** The body of a document of the kind "node", at `$KV.FLEET.node.<node>`: what the operator wants of one node. */
+export const desiredBody = z.object({
+  v: z.literal(1),
+  node: z.string(),
+  serial,
+  /** The node claims no further jobs; `null`: it may. */
+  cordon: z.object({ reason: z.string() }).nullable(),
+  /** The ring of policies that it belongs to; `null`: the one of its own configuration. */
+  ring: z.string().nullable(),
+  by: z.string(),
+  at: z.iso.datetime(),
+});
+
+export type PolicyBody = z.output<typeof policyBody>;
+export type DesiredBody = z.output<typeof desiredBody>;
