@@ -6,18 +6,14 @@ import { Refusal } from "../jobs/errors.ts";
 import { ValueFault } from "../limits/units.ts";
 import { parseWord, WORD } from "../policy/word.ts";
 import { describeErrno } from "../sys/errno.ts";
+import { isNodeName, NODE_NAME } from "./token.ts";
+
+export { isNodeName, NODE_NAME };
 
 /** The configuration of the agent, which `ffrtmp fleet join` writes. */
 export const NODE_CONFIG_FILE = "/etc/ffrtmp/fleet/node.yaml";
 
-/**
- * The name of a node is one token of a NATS subject, so it contains no dot, no wildcard and no space. Source:
- * https://docs.nats.io/nats-concepts/subjects#characters-allowed-and-recommended-for-subject-names
- */
-const TOKEN = /^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/;
-/** Says what a name of a node is, after a colon. */
-export const NODE_NAME = "expected 1 to 63 letters, digits, - or _, beginning with a letter or digit";
-const token = z.string().regex(TOKEN, NODE_NAME);
+const token = z.string().refine(isNodeName, NODE_NAME);
 
 const word = z.string().refine(isWord, `expected ${WORD}`);
 
@@ -99,10 +95,6 @@ function parseFile(file: string, text: string): NodeConfig {
     return `${line}${path.join(".") || "the file"}: ${message}`;
   });
   throw new Refusal(`${file} is no fleet configuration: ${texts.join("; ")}`, HINT);
-}
-
-export function isNodeName(text: string): boolean {
-  return TOKEN.test(text);
 }
 
 const HINT = "write it again with ffrtmp fleet join";

@@ -9,7 +9,7 @@ import { connectAsNode, FleetHub } from "../support/fleet/fleetHub.ts";
 import { lacksNatsServer } from "../support/fleet/natsProgram.ts";
 import { Sandbox, testIf } from "../support/sandbox.ts";
 
-/** What the node `edge-1` may and may not do, besides a node `edge-2`. */
+/** What the node `edge-1` of the pool `live` may and may not do, besides a node `edge-2` of the pools `live` and `batch`. */
 const PERMISSIONS: [verb: "publish" | "subscribe", subject: string, permission: "may" | "may not"][] = [
   // Its own state and results.
   ["publish", "ffrtmp.node.edge-1", "may"],
@@ -65,6 +65,55 @@ const PERMISSIONS: [verb: "publish" | "subscribe", subject: string, permission: 
   ["publish", "$JS.API.CONSUMER.CREATE.RESULTS", "may not"],
   ["publish", "$JS.API.INFO", "may not"],
   ["publish", "$JS.API.SERVER.REMOVE", "may not"],
+  // The queue of its pool, and its own claims.
+  ["publish", "$JS.API.CONSUMER.MSG.NEXT.JOBS.live", "may"],
+  ["publish", "$JS.API.CONSUMER.INFO.JOBS.live", "may"],
+  ["publish", "$JS.ACK.JOBS.live.1.1.1.1764300000000000000.0", "may"],
+  ["publish", "ffrtmp.retry.live.edge-1", "may"],
+  ["publish", "ffrtmp.claim.job-1.1.edge-1", "may"],
+  ["publish", "ffrtmp.loss.job-1.1.edge-1", "may"],
+  ["publish", "$JS.API.DIRECT.GET.CLAIMS.ffrtmp.claim.job-1.1.edge-1", "may"],
+  ["publish", "$JS.API.DIRECT.GET.CLAIMS.ffrtmp.loss.job-1.1.edge-1", "may"],
+  // The claims of another node, and those of all.
+  ["publish", "ffrtmp.claim.job-1.1.edge-2", "may not"],
+  ["publish", "ffrtmp.loss.job-1.1.edge-2", "may not"],
+  ["publish", "ffrtmp.claim.job-1.1._operator", "may not"],
+  ["publish", "ffrtmp.loss.job-1.1._operator", "may not"],
+  ["publish", "$JS.API.DIRECT.GET.CLAIMS.ffrtmp.claim.job-1.1.edge-2", "may not"],
+  ["publish", "$JS.API.DIRECT.GET.CLAIMS.ffrtmp.loss.job-1.1.edge-2", "may not"],
+  ["publish", "$JS.API.DIRECT.GET.CLAIMS", "may not"],
+  ["subscribe", "ffrtmp.claim.*.*.*", "may not"],
+  ["subscribe", "ffrtmp.claim.job-1.1.edge-2", "may not"],
+  ["subscribe", "ffrtmp.loss.*.*.*", "may not"],
+  // Another pool, and jobs that nobody has signed.
+  ["publish", "$JS.API.CONSUMER.MSG.NEXT.JOBS.batch", "may not"],
+  ["publish", "$JS.API.CONSUMER.INFO.JOBS.batch", "may not"],
+  ["publish", "$JS.ACK.JOBS.batch.1.1.1.1764300000000000000.0", "may not"],
+  ["publish", "ffrtmp.retry.batch.edge-1", "may not"],
+  ["publish", "ffrtmp.retry.live.edge-2", "may not"],
+  ["publish", "ffrtmp.job.live", "may not"],
+  ["publish", "ffrtmp.job.batch", "may not"],
+  ["subscribe", "ffrtmp.job.live", "may not"],
+  ["subscribe", "ffrtmp.retry.live.*", "may not"],
+  ["publish", "$JS.API.DIRECT.GET.JOBS", "may not"],
+  ["publish", "$JS.API.DIRECT.GET.JOBS.ffrtmp.job.live", "may not"],
+  // The streams and consumers of dispatch.
+  ["publish", "$JS.API.STREAM.MSG.DELETE.CLAIMS", "may not"],
+  ["publish", "$JS.API.STREAM.PURGE.CLAIMS", "may not"],
+  ["publish", "$JS.API.STREAM.DELETE.CLAIMS", "may not"],
+  ["publish", "$JS.API.STREAM.UPDATE.CLAIMS", "may not"],
+  ["publish", "$JS.API.STREAM.MSG.GET.CLAIMS", "may not"],
+  ["publish", "$JS.API.STREAM.RESTORE.CLAIMS", "may not"],
+  ["publish", "$JS.API.STREAM.MSG.DELETE.JOBS", "may not"],
+  ["publish", "$JS.API.STREAM.PURGE.JOBS", "may not"],
+  ["publish", "$JS.API.STREAM.MSG.GET.JOBS", "may not"],
+  ["publish", "$JS.API.CONSUMER.CREATE.CLAIMS", "may not"],
+  ["publish", "$JS.API.CONSUMER.CREATE.JOBS.own", "may not"],
+  ["publish", "$JS.API.CONSUMER.DURABLE.CREATE.JOBS.live", "may not"],
+  ["publish", "$JS.API.CONSUMER.DELETE.JOBS.live", "may not"],
+  ["publish", "$JS.API.CONSUMER.PAUSE.JOBS.live", "may not"],
+  ["publish", "$JS.API.CONSUMER.RESET.JOBS.live", "may not"],
+  ["publish", "$JS.API.CONSUMER.LIST.JOBS", "may not"],
   // The server.
   ["publish", "$SYS.REQ.SERVER.PING", "may not"],
   ["subscribe", "$SYS.>", "may not"],
@@ -80,8 +129,8 @@ beforeAll(async () => {
   if (lacks !== undefined) return;
   sandbox = new Sandbox();
   hub = await FleetHub.start(sandbox);
-  invite = await hub.invite("edge-1");
-  await hub.invite("edge-2");
+  invite = await hub.invite("edge-1", "live");
+  await hub.invite("edge-2", "live", "batch");
 }, 60_000);
 afterAll(async () => {
   await sandbox?.close();

@@ -47,7 +47,7 @@ export function usersConfig({ admin, probes, nodes }: Users): string {
   const lines = [
     userLine(admin, adminPermissions()),
     ...probes.map((probe) => userLine(probe, { publish: [], subscribe: [] })),
-    ...[...nodes].map(([node, key]) => userLine(key, nodePermissions(node))),
+    ...[...nodes].map(([node, { nkey, pools }]) => userLine(nkey, nodePermissions(node, pools))),
   ];
   // In an account of their own, apart from whatever else the server does.
   return `# Written by ffrtmp fleet: change it with ffrtmp fleet invite and ffrtmp fleet revoke.
@@ -61,11 +61,11 @@ ${lines.map((line) => `      ${line}\n`).join("")}    ]
 `;
 }
 
-/** The public NKeys of the users of a hub. */
+/** The users of a hub by their public NKeys. */
 export interface Users {
   readonly admin: string;
   readonly probes: readonly string[];
-  readonly nodes: ReadonlyMap<string, string>;
+  readonly nodes: ReadonlyMap<string, { readonly nkey: string; readonly pools: readonly string[] }>;
 }
 
 function userLine(nkey: string, { publish, subscribe }: Permissions): string {
