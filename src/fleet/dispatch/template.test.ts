@@ -18,6 +18,8 @@ const EXAMPLE = {
   },
   limits: { cpu_quota: 400, memory_max: "4GiB", io_max: ["8:0 rbps=50MB/s"] },
   env: { TZ: "UTC" },
+  sla_eligible: true,
+  tenant: "acme",
 };
 
 function faultsOf(change: object): string[] {
@@ -30,9 +32,17 @@ function faultsOf(change: object): string[] {
 test("a template is read as words, parameters and options of run", () => {
   const parsed = parseTemplate(stringify(EXAMPLE));
   if ("faults" in parsed) throw new Error(JSON.stringify(parsed.faults));
-  const { command, limits, env, workdir } = parsed.value;
+  const { command, options, env, workdir } = parsed.value;
   expect(command[5]).toEqual([{ literal: "scale=-2:" }, { param: "height" }]);
-  expect(limits).toEqual(["--cpu-quota=400", "--memory-max=4GiB", "--io-max=8:0 rbps=50MB/s"]);
+  expect(options).toEqual([
+    ...[
+      "--cpu-quota=400",
+      "--memory-max=4GiB",
+      "--io-max=8:0 rbps=50MB/s",
+      "--sla-eligible",
+      "--tenant=acme",
+    ],
+  ]);
   expect({ env, workdir }).toEqual({ env: { TZ: "UTC" }, workdir: "/" });
 });
 
@@ -86,6 +96,8 @@ test.each([
   [{ env: { "A=B": "x" } }, "cannot be set here"],
   [{ env: { A: "x\0y" } }, "is not text on one line"],
   [{ workdir: "srv" }, "is not an absolute path"],
+  [{ tenant: "" }, "tenant: "],
+  [{ intent: "a\nb" }, "contains a control character"],
   [{ user: "root" }, "user: "],
 ])("%j is refused with its place", (change, text) => {
   expect(faultsOf(change).join("\n")).toContain(text);

@@ -3,6 +3,8 @@ import { z } from "zod";
 import { LIMITS, type LimitKey } from "../../limits/table.ts";
 import { ValueFault } from "../../limits/units.ts";
 import { checked, type Report, text } from "../../policy/file/leaves.ts";
+import { faultInTenant } from "../../policy/tenant.ts";
+import { WORD as JOB_WORD, parseWord as parseJobWord } from "../../policy/word.ts";
 import { isNodeName } from "../nodeConfig.ts";
 import { BUILT_IN, PARAM_NAME, type Param, paramSchema } from "./params.ts";
 import { type ParsedYaml, parseYaml, readTrustedYaml } from "./yamlFile.ts";
@@ -20,8 +22,8 @@ export type Word = readonly WordPart[];
 export interface Template {
   readonly command: readonly Word[];
   readonly params: Readonly<Record<string, Param>>;
-  /** Options of `ffrtmp run`, such as `--cpu-quota=400`. */
-  readonly limits: readonly string[];
+  /** Options of `ffrtmp run` for limits and the description of the job, such as `--cpu-quota=400`. */
+  readonly options: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly workdir: string;
 }
@@ -66,10 +68,16 @@ const file = z.strictObject({
     .default({}),
   env: z.record(z.string(), envValue, { error: "a mapping of variables" }).default({}),
   workdir: workdir.default("/"),
+  sla_eligible: z.boolean({ error: "true or false" }).default(false),
+  intent: text(JOB_WORD, parseJobWord).optional(),
+  tenant: text(JOB_WORD, parseTenant).optional(),
 });
 
 export const templateSchema = checked(file, checkTemplate).transform(
-  ({ limits, ...rest }): Template => ({ ...rest, limits: limitOptions(limits) }),
+  ({ command, params, env, workdir: directory, ...rest }): Template => ({
+    ...{ command, params, env, workdir: directory },
+    options: optionsOf(rest),
+  }),
 );
 
 /** Reads the text of a template, as of one that an operator has signed. */
@@ -198,8 +206,25 @@ function checkLimits(limits: Record<string, unknown> | undefined, report: Report
   }
 }
 
-function limitOptions(limits: Record<string, unknown>): string[] {
-  return Object.entries(limits).flatMap(([name, value]) =>
+function optionsOf({
+  limits,
+  sla_eligible: isEligible,
+  intent,
+  tenant,
+}: Pick<z.output<typeof file>, "limits" | "sla_eligible" | "intent" | "tenant">): string[] {
+  const ofLimits = Object.entries(limits).flatMap(([name, value]) =>
     [value].flat().map((given) => `--${name.replaceAll("_", "-")}=${String(given).trim()}`),
   );
+  return [
+    ...ofLimits,
+    ...(isEligible ? ["--sla-eligible"] : []),
+    ...(intent === undefined ? [] : [`--intent=${intent}`]),
+    ...(tenant === undefined ? [] : [`--tenant=${tenant}`]),
+  ];
+}
+
+function parseTenant(input: string): string {
+  const fault = faultInTenant(input);
+  if (fault !== undefined) throw new ValueFault(`is not the name of a tenant: ${fault}`);
+  return input;
 }
