@@ -221,6 +221,31 @@ describe("the claims of several nodes", () => {
     );
   });
 
+  it("are not those of a clone, nor of a node that has lost its records", async () => {
+    const hub = new ModelDispatchHub();
+    const [original, clone] = [new ModelNode(hub, "edge-1"), new ModelNode(hub, "edge-1")];
+    const offer = someOffer("job-1");
+    hub.state.queue.push(offer);
+    await original.receive(offer, false);
+    await clone.receive(offer, true);
+    for (const node of [original, clone]) node.run();
+    expect([original.starts, clone.starts]).toEqual([["job-1.1"], []]);
+    expect(clone.held.names()).toEqual([]);
+  });
+
+  it("keep an attempt that has started and that the ledger does not know any more", async () => {
+    const hub = new ModelDispatchHub();
+    const node = new ModelNode(hub, "edge-1");
+    await node.receive(someOffer("job-1"), true);
+    node.run();
+    node.ledger.clear();
+    const unclear = await node.act((claims, connection) => claims.settle(connection));
+    expect(unclear).toEqual([
+      expect.stringContaining("job-1.1 has started here, and the ledger does not know it"),
+    ]);
+    expect([node.held.names().length, hub.state.losses.size]).toEqual([1, 0]);
+  });
+
   it("offer nothing again that is not to be run again", async () => {
     await fc.assert(
       fc.asyncProperty(steps(), async (each) => {

@@ -17,8 +17,21 @@ import {
   type Offer,
 } from "../../../src/fleet/messages/job.ts";
 
-/** What becomes of one call to the hub. `late`: it arrives after the sender has given up. `killed`: the sender dies with it. */
-export type Fate = "arrives" | "request lost" | "answer lost" | "late" | "killed before" | "killed after";
+/**
+ * What becomes of one call to the hub. `late`: it arrives after the sender has given up. `killed`: the sender dies with it.
+ * `unnumbered`: a refusal does not say what is in the way, as that of a server with claims that are not stored yet.
+ */
+export type Fate =
+  | "arrives"
+  | "request lost"
+  | "answer lost"
+  | "late"
+  | "killed before"
+  | "killed after"
+  | "unnumbered";
+
+/** Ids are as unique as random ones, also those of two clones. */
+let ids = 0;
 
 class Killed extends Error {}
 
@@ -61,18 +74,22 @@ export class ModelDispatchHub {
 
   /** Returns the connection of a node, on which the next call has a fate. */
   connect(node: string, nextFate: () => Fate): ClaimHub {
-    const call = async <T>(act: () => T): Promise<T> => {
+    const call = async <T>(act: (fate: Fate) => T): Promise<T> => {
       const fate = nextFate();
       if (fate === "killed before") throw new Killed();
-      if (fate === "late") this.#late.push(act);
+      if (fate === "late") this.#late.push(() => act(fate));
       if (fate === "late" || fate === "request lost") throw new Error("timeout");
-      const answer = act();
+      const answer = act(fate);
       if (fate === "killed after") throw new Killed();
       if (fate === "answer lost") throw new Error("timeout");
       return answer;
     };
     return {
-      claim: (claim, after) => call(() => this.#claim(claim, after)),
+      claim: (claim, after) =>
+        call((fate) => {
+          const answer = this.#claim(claim, after);
+          return fate === "unnumbered" && answer.kind === "refused" ? { ...answer, last: undefined } : answer;
+        }),
       lastClaim: ({ job, attempt }) =>
         call(() => this.state.claims.findLast((each) => each.attempt === attemptId(job, attempt))?.seq ?? 0),
       readClaim: (name) =>
@@ -157,7 +174,6 @@ export class ModelNode {
   /** The hub was restored, and this agent has not looked at its claims since. */
   mustReassert = false;
   #boot = 1;
-  #ids = 0;
 
   constructor(hub: ModelDispatchHub, name: string) {
     this.hub = hub;
@@ -240,7 +256,7 @@ export class ModelNode {
       bootId: this.bootId,
       now: () => Date.parse("2026-11-28T00:00:00.000Z"),
       hubNow: () => Date.parse("2026-11-28T00:00:00.000Z"),
-      newId: () => `${this.name}-${++this.#ids}`,
+      newId: () => `id-${++ids}`,
       ledgerId: () => `ledger-of-${this.name}`,
       readLedger: () => this.ledger,
       readRunner: (name) => this.runner.get(attemptId(name.job, name.attempt)),
