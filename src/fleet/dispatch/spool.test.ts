@@ -9,6 +9,8 @@ const RECORD: ClaimRecord = {
   v: 1,
   state: "offered",
   attempt: 2,
+  claim_id: "id-1",
+  claim_seq: null,
   job: { v: 1, kind: "job", body: '{"id":"transcode-17"}', key: "O", sig: "s" },
   boot_id: "boot-1",
   at: "2026-11-28T04:00:00.000Z",

@@ -1,6 +1,7 @@
 import {
   closeSync,
   constants,
+  fstatSync,
   fsyncSync,
   mkdirSync,
   openSync,
@@ -14,7 +15,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { describeErrno, errnoOf } from "../../sys/errno.ts";
 import { NotRegular, openRegular } from "../../sys/regularFile.ts";
-import { attemptId, MAX_ATTEMPTS } from "../messages/job.ts";
+import { attemptId, lossMessage, MAX_ATTEMPTS } from "../messages/job.ts";
 import { signedDocument } from "../messages/signed.ts";
 import { isNodeName } from "../nodeConfig.ts";
 
@@ -41,9 +42,20 @@ export const claimRecord = z.object({
   attempt,
   /** The job as the operator signed it. The runner verifies it again. */
   job: signedDocument,
+  /** By which the node knows the claim as its own. */
+  claim_id: z.string(),
+  /** The number of the claim in the stream CLAIMS; `null`: it is not confirmed. */
+  claim_seq: z.number().int().positive().nullable().default(null),
   /** The boot in which this state was recorded. */
   boot_id: z.string(),
   at: z.iso.datetime(),
+});
+
+/** An attempt that has ended here, as the agent remembers it for a hub that was restored from an older backup. */
+export const settledRecord = claimRecord.extend({
+  state: z.literal("settled"),
+  /** The statement of its loss; `null`: it has a result. */
+  loss: lossMessage.nullable(),
 });
 
 /** What the runner has done with an attempt that is `mine`. */
@@ -61,6 +73,7 @@ export const runnerRecord = z.object({
 });
 
 export type ClaimRecord = z.output<typeof claimRecord>;
+export type SettledRecord = z.output<typeof settledRecord>;
 export type RunnerRecord = z.output<typeof runnerRecord>;
 
 /** The name of an attempt: the id of the job, and the number of the attempt. */
@@ -74,11 +87,15 @@ export type SpoolEntry<T> = AttemptName & { readonly record: T };
 /** A file that says nothing which could be believed. `why` continues a sentence that begins with its path. */
 export type SpoolFault = AttemptName & { readonly path: string; readonly why: string };
 
+/** Records of attempts, by their names. */
+export type AttemptStore<T> = Pick<Spool<T>, "names" | "readAll" | "read" | "write" | "remove">;
+
 /** A directory with one file per attempt, `<job>.<attempt>.json`. */
 export class Spool<T> {
   readonly directory: string;
   readonly #schema: z.ZodType<T>;
 
+  /** The directory is created with the first record. */
   constructor(directory: string, schema: z.ZodType<T>) {
     this.directory = directory;
     this.#schema = schema;
@@ -197,11 +214,12 @@ function parseFileName(file: string): AttemptName | undefined {
 function readBounded(path: string): string {
   const fd = openRegular(path, constants.O_RDONLY);
   try {
-    const bytes = Buffer.alloc(MAX_BYTES + 1);
+    const { size } = fstatSync(fd);
+    if (size > MAX_BYTES) throw new RangeError(`it has more than ${MAX_BYTES} bytes`);
+    const bytes = Buffer.alloc(size);
     let length = 0;
     for (let count = -1; count !== 0; length += count)
       count = readSync(fd, bytes, length, bytes.length - length, null);
-    if (length > MAX_BYTES) throw new RangeError(`it has more than ${MAX_BYTES} bytes`);
     return bytes.toString("utf8", 0, length);
   } finally {
     closeSync(fd);

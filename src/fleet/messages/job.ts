@@ -42,6 +42,11 @@ export const claimMessage = z.object({
   attempt: z.number().int().min(1).max(MAX_ATTEMPTS),
   node: token,
   ledger_id: z.string(),
+  /**
+   * Made by the node for this attempt. A claim with another one is not this node's to act on: its machine was cloned, or has lost
+   * its records.
+   */
+  claim_id: z.string().optional(),
   /** The time of the node. */
   at: z.iso.datetime(),
   /** The job itself, so that an operator can offer it again when the queue has forgotten it. */
@@ -49,8 +54,8 @@ export const claimMessage = z.object({
 });
 
 /**
- * A statement of the node that an attempt has ended without a result in the ledger, or with one that says nothing about the
- * work. It is never concluded from silence.
+ * A statement that an attempt has ended without a result in the ledger of its node, or with one that says nothing about the
+ * work; or that no node may claim it any more. It is never concluded from silence.
  */
 export const lossMessage = z.object({
   v: z.literal(1),
@@ -60,8 +65,9 @@ export const lossMessage = z.object({
   node: token,
   /**
    * `rebooted`, `unobserved`: it may have run for a part or as a whole. `never started`, `refused`: it has not run here.
+   * `expired`: no node has claimed it in time, and `node` has taken it out of the queue.
    */
-  reason: z.enum(["rebooted", "unobserved", "never started", "refused", "stated"]),
+  reason: z.enum(["rebooted", "unobserved", "never started", "refused", "expired", "stated"]),
   why: z.string(),
   by: z.string().nullable(),
   at: z.iso.datetime(),
