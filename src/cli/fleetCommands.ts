@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { isNodeName, NODE_NAME } from "../fleet/token.ts";
 import type { CommandDefinition } from "./commandDefinition.ts";
+import { DISPATCH_COMMANDS } from "./dispatchCommands.ts";
 import { addStateOption, addTimeOptions, parseLabel } from "./options/jobOptions.ts";
 import { wholeNumber } from "./options/optionValue.ts";
 
@@ -87,6 +88,7 @@ export const FLEET_COMMANDS: Record<string, CommandDefinition> = {
       addStateOption(command).requiredOption("--all", "confirm that all results are sent again"),
     load: async () => (await import("./commands/fleetResend.ts")).resendResults,
   },
+  ...DISPATCH_COMMANDS,
   ps: {
     description:
       "list the nodes: whether each is up or silent, its jobs, results that wait, and what is wrong",

@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { z } from "zod";
 import { LIMITS, type LimitKey } from "../../limits/table.ts";
 import { ValueFault } from "../../limits/units.ts";
@@ -9,8 +9,10 @@ import { isNodeName } from "../nodeConfig.ts";
 import { BUILT_IN, PARAM_NAME, type Param, paramSchema } from "./params.ts";
 import { type ParsedYaml, parseYaml, readTrustedYaml } from "./yamlFile.ts";
 
-/** The templates of this machine, one file NAME.yaml for each. */
-export const TEMPLATE_DIRECTORY = "/etc/ffrtmp/fleet/templates.d";
+/** Returns the directory of this machine's templates, one file NAME.yaml for each: it is beside root's permission. */
+export function templateDirectory(acceptFile: string): string {
+  return join(dirname(acceptFile), "templates.d");
+}
 
 /** A part of an argument: literal text, or the value of a parameter. */
 export type WordPart = { readonly literal: string } | { readonly param: string };
@@ -89,7 +91,7 @@ export function parseTemplate(yaml: string): ParsedYaml<Template> {
  * Reads a template of this machine; `undefined`: it has none of this name. Throws a Refusal where it cannot be used, or where a
  * user other than root can change it.
  */
-export function readTemplate(name: string, directory = TEMPLATE_DIRECTORY): Template | undefined {
+export function readTemplate(name: string, directory: string): Template | undefined {
   // A name with a slash would be a file elsewhere.
   if (!isNodeName(name)) return undefined;
   return readTemplateFile(join(directory, `${name}.yaml`));

@@ -2,7 +2,7 @@ import { afterAll, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { findUser, variablesOf } from "./userAccount.ts";
+import { findGroup, findUser, variablesOf } from "./userAccount.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "ffrtmp-test-"));
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -43,6 +43,10 @@ test("a user has the ids of passwd(5) and the groups of group(5)", () => {
     ...{ HOME: "/srv/transcode", USER: "transcode", LOGNAME: "transcode", SHELL: "/usr/sbin/nologin" },
   });
   expect(findUser("bare", files)).toMatchObject({ home: "/", shell: "/bin/sh" });
+});
+
+test("a group has the number of group(5)", () => {
+  expect(["video", "none", "bad"].map((name) => findGroup(name, files))).toEqual([44, undefined, undefined]);
 });
 
 test("a number is the name of a user first, as for chown(1), and its uid otherwise", () => {

@@ -39,6 +39,11 @@ export function findUser(nameOrUid: string, { users, groups } = FILES): UserAcco
   return { name, uid, gid, groups: [...ids], home: home || "/", shell: shell || "/bin/sh" };
 }
 
+/** Returns the number of a group; `undefined` where /etc/group has none of this name. Throws errors of the file system. */
+export function findGroup(name: string, { groups } = FILES): number | undefined {
+  return parseId(linesOf(groups).find(([each]) => each === name)?.[2]);
+}
+
 /** Returns the variables that login(1) sets. */
 export function variablesOf({ name, home, shell }: UserAccount): Record<string, string> {
   return { HOME: home, USER: name, LOGNAME: name, SHELL: shell };
