@@ -2,6 +2,7 @@ import { z } from "zod";
 import { bytes, described, resultSchema, text, time } from "../jobs/jsonSchemas.ts";
 import { capacity } from "./capacitySchema.ts";
 import { daemon, health, logged, logLine } from "./daemonSchemas.ts";
+import { templateCheck } from "./dispatchSchemas.ts";
 import { fleetJobJson, fleetResultJson, nodeJson } from "./fleetSchemas.ts";
 import { inspected } from "./inspectedSchema.ts";
 import { limitChanges, returned, started } from "./jobChangeSchemas.ts";
@@ -80,6 +81,7 @@ export const JSON_DOCUMENTS: readonly JsonDocument[] = [
   { command: "fleet ps", form: "document", schema: z.array(nodeJson) },
   { command: "fleet jobs", form: "document", schema: z.array(fleetJobJson) },
   { command: "fleet results", form: "document", schema: z.array(fleetResultJson) },
+  { command: "fleet template check", form: "document", schema: templateCheck },
   { command: "fleet sla", form: "document", schema: fleetSla },
   { command: "doctor", form: "document", schema: z.array(check) },
 ];
