@@ -3,20 +3,14 @@ import { join, resolve } from "node:path";
 import { stringify } from "yaml";
 import type { AcceptFile } from "../../../src/fleet/dispatch/accept.ts";
 import { claimRecord, Spool } from "../../../src/fleet/dispatch/spool.ts";
-import { createSigningKey, type SigningKey } from "../../../src/fleet/keys/signingKey.ts";
-import type { JobBody, Offer } from "../../../src/fleet/messages/job.ts";
-import { signDocument } from "../../../src/fleet/messages/signed.ts";
+import type { SigningKey } from "../../../src/fleet/keys/signingKey.ts";
 import type { NodeConfigFile } from "../../../src/fleet/nodeConfig.ts";
 import { FFRTMP, type Sandbox } from "../sandbox.ts";
 import { CutProxy } from "./cutProxy.ts";
 import type { TestHub } from "./natsServer.ts";
+import { POOL, TEMPLATE } from "./offers.ts";
 
 const PROGRAMS = resolve(import.meta.dir, "../programs");
-const DAY_MS = 86_400_000;
-
-/** The pool of the tests, and the template that each node has. */
-export const [POOL, TEMPLATE] = ["live", "sleep"] as const;
-
 /** A program that takes jobs, and that can be killed at any time and started again. */
 export interface WorkerNode {
   readonly name: string;
@@ -24,26 +18,6 @@ export interface WorkerNode {
   start(): void;
   /** Kills one of its programs; workloads run on. */
   kill(which: number): Promise<void>;
-}
-
-/** Returns an offer of a job that sleeps. */
-export function signedOffer(key: SigningKey, id: string, different: Partial<JobBody> = {}): Offer {
-  const body: JobBody = {
-    v: 1,
-    id,
-    pool: POOL,
-    template: TEMPLATE,
-    params: { seconds: 0 },
-    attempts: 3,
-    not_before: null,
-    not_after: new Date(Date.now() + DAY_MS).toISOString(),
-    rerun: "if_lost",
-    labels: {},
-    by: "ops",
-    at: new Date().toISOString(),
-    ...different,
-  };
-  return { v: 1, attempt: 1, job: signDocument("job", body, key) };
 }
 
 /** A node with the compiled agent, and a runner that starts real jobs. */
@@ -165,5 +139,3 @@ export class LeaseNode implements WorkerNode {
     await worker?.exited;
   }
 }
-
-export { createSigningKey };
