@@ -44,6 +44,25 @@ function poolRights(node: string, pool: string): string[] {
   ];
 }
 
+/**
+ * The subjects of the fleet's account that nodes use from their own accounts. `services` have one answer at most, `streamed`
+ * ones any number: a request for jobs is answered by each job, or by a status.
+ */
+export const NODE_EXPORTS = {
+  services: [
+    "ffrtmp.node.*",
+    "ffrtmp.result.*",
+    "ffrtmp.claim.*.*.*",
+    "ffrtmp.loss.*.*.*",
+    "ffrtmp.retry.*.*",
+    "$JS.API.DIRECT.GET.*.>",
+    `$JS.API.CONSUMER.INFO.${JOBS}.*`,
+    `$JS.ACK.${JOBS}.*.>`,
+  ],
+  streamed: [`$JS.API.CONSUMER.MSG.NEXT.${JOBS}.*`],
+  streams: ["$KV.FLEET.>"],
+} as const;
+
 /** The operator creates streams, reads all of them, and writes the documents, which are signed. */
 export function adminPermissions(): Permissions {
   return {
