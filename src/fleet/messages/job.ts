@@ -49,8 +49,8 @@ export const claimMessage = z.object({
 });
 
 /**
- * A statement of the node that an attempt has ended without a result in the ledger, or with one that says nothing about the
- * work. It is never concluded from silence.
+ * A statement that an attempt has ended without a result in the ledger of its node, or with one that says nothing about the
+ * work; or that no node may claim it any more. It is never concluded from silence.
  */
 export const lossMessage = z.object({
   v: z.literal(1),
@@ -60,8 +60,9 @@ export const lossMessage = z.object({
   node: token,
   /**
    * `rebooted`, `unobserved`: it may have run for a part or as a whole. `never started`, `refused`: it has not run here.
+   * `expired`: no node has claimed it in time, and `node` has taken it out of the queue.
    */
-  reason: z.enum(["rebooted", "unobserved", "never started", "refused", "stated"]),
+  reason: z.enum(["rebooted", "unobserved", "never started", "refused", "expired", "stated"]),
   why: z.string(),
   by: z.string().nullable(),
   at: z.iso.datetime(),
