@@ -11,8 +11,10 @@ The invite contains the key of the node, so another user must not see it. With
   ffrtmp fleet invite edge-1 | ssh root@edge-1 ffrtmp fleet join -`;
 
 const AGENT_NOTE = `
-Only reads: the ledger, with a connection that cannot write. Connects outwards,
-and listens nowhere. Its end, and that of the hub, change nothing for a job.`;
+Only reads the ledger, with a connection that cannot write. Connects outwards,
+and listens nowhere. Where root accepts jobs of the fleet, it claims them and
+records the claims; the runner starts them. Its end, and that of the hub,
+change nothing for a job.`;
 
 /** Commands for many machines. Those that read the hub need the operator's keys; `join` is for the machine that becomes a node. */
 export const FLEET_COMMANDS: Record<string, CommandDefinition> = {
@@ -68,6 +70,15 @@ export const FLEET_COMMANDS: Record<string, CommandDefinition> = {
           "read the node's configuration from this file (default: /etc/ffrtmp/fleet/node.yaml)",
         )
         .option("--with-commands", "report command lines too, with their secrets masked")
+        .option(
+          "--accept <file>",
+          "take jobs as this file allows (default: /etc/ffrtmp/fleet/accept.yaml; without it, none)",
+        )
+        .option("--agent-state <dir>", "record claims below this directory (default: /var/lib/ffrtmp-fleet)")
+        .option(
+          "--runner-state <dir>",
+          "read what the runner has started in this directory (default: /var/lib/ffrtmp-runner)",
+        )
         .addHelpText("after", AGENT_NOTE),
     load: async () => (await import("./commands/fleetAgent.ts")).runFleetAgent,
   },

@@ -1,6 +1,6 @@
 import type { Database } from "bun:sqlite";
 import type { JobResult } from "../jobs/model/ending.ts";
-import { type EndedJob, isOpen, type OpenJob } from "../jobs/model/job.ts";
+import { type EndedJob, isOpen, type Job, type OpenJob } from "../jobs/model/job.ts";
 import type { Row } from "./database.ts";
 import { InconsistentRow, rowToJob, rowToResult } from "./rows.ts";
 
@@ -63,6 +63,19 @@ export class Outbox {
     const sql = "SELECT end_ms FROM outbox JOIN results USING (key) WHERE seq > $seq ORDER BY seq LIMIT 1";
     const endMs = this.#value(sql, { seq });
     return endMs === undefined ? undefined : Number(endMs);
+  }
+
+  /** Returns the last job with an id, and its result if it has ended; `undefined` where there is none that can be read. */
+  lastWithId(jobId: string): { job: Job; result: JobResult | undefined } | undefined {
+    const sql = "SELECT * FROM jobs WHERE job_id = $jobId ORDER BY created_ms DESC LIMIT 1";
+    const [jobRow] = this.#rows(sql, { jobId });
+    if (jobRow === undefined) return undefined;
+    const [resultRow] = this.#rows("SELECT * FROM results WHERE key = $key", { key: String(jobRow["key"]) });
+    const read = unlessInconsistent(() => ({
+      job: rowToJob(jobRow),
+      result: resultRow === undefined ? undefined : rowToResult(resultRow),
+    }));
+    return typeof read === "string" ? undefined : read;
   }
 
   /** Returns the jobs that are open in the file, and those of other rows that the file does not have. */

@@ -1,10 +1,16 @@
 import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { nkeys } from "@nats-io/transport-node";
 import { FleetAgent } from "../../fleet/agent/agent.ts";
+import { readCordon } from "../../fleet/agent/cordon.ts";
+import { createDispatcher, type DispatchFiles } from "../../fleet/agent/createDispatcher.ts";
 import { NodeLedger } from "../../fleet/agent/nodeLedger.ts";
 import { readMachine } from "../../fleet/agent/nodeState.ts";
+import { ACCEPT_FILE } from "../../fleet/dispatch/accept.ts";
+import { CLAIMS_DIRECTORY, RUNNER_DIRECTORY } from "../../fleet/dispatch/spool.ts";
 import { readSecret } from "../../fleet/keys/privateFile.ts";
 import { NODE_CONFIG_FILE, type NodeConfig, readNodeConfig } from "../../fleet/nodeConfig.ts";
+import { desiredFile, localCordonFile, trustedFile } from "../../fleet/nodeFiles.ts";
 import { Refusal } from "../../jobs/errors.ts";
 import { locateState } from "../../ledger/location.ts";
 import { realHost } from "../../linux/host.ts";
@@ -18,6 +24,9 @@ import { neverWaitForStderr, warn } from "../output/messages.ts";
 interface AgentFlags extends CommonFlags {
   config?: string;
   withCommands?: boolean;
+  accept?: string;
+  agentState?: string;
+  runnerState?: string;
 }
 
 /** Reports this node to the hub of its fleet, until a signal stops it. */
@@ -31,10 +40,34 @@ export async function runFleetAgent(flags: AgentFlags): Promise<number> {
   const withCommands = flags.withCommands ?? false;
   const ledger = new NodeLedger(locateState(flags.statePath, process.env).ledger, withCommands, warn);
   const facts = { host, bootId: readBootId(host), config, machine: readMachine(host), withCommands };
-  const agent = new FleetAgent({ facts, ledger, seed, log: warn });
+  const dispatcher = createDispatcher(facts, ledger, dispatchFiles(flags), {
+    cordon: () => cordonOf(config.node, flags),
+    log: warn,
+  });
+  const agent = new FleetAgent({ facts, ledger, seed, dispatcher, log: warn });
   void firstSignal().then(() => agent.stop());
   await agent.run();
   return 0;
+}
+
+/** Templates and the cordon are beside root's permission. */
+function dispatchFiles({ accept = ACCEPT_FILE, agentState, runnerState }: AgentFlags): DispatchFiles {
+  return {
+    accept,
+    templates: join(dirname(accept), "templates.d"),
+    claims: agentState === undefined ? CLAIMS_DIRECTORY : join(agentState, "claims"),
+    runner: runnerState ?? RUNNER_DIRECTORY,
+  };
+}
+
+function cordonOf(node: string, { accept = ACCEPT_FILE, agentState }: AgentFlags): string | undefined {
+  const directory = dirname(accept);
+  const cordon = readCordon(node, {
+    local: localCordonFile(directory),
+    desired: desiredFile(agentState),
+    trusted: trustedFile(directory),
+  });
+  return cordon === undefined ? undefined : `${cordon.reason} (by ${cordon.by})`;
 }
 
 const REJOIN = "join the fleet again with ffrtmp fleet join";

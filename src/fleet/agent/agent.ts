@@ -2,8 +2,10 @@ import { watchLedgerFile } from "../../ledger/database.ts";
 import { stampOfLedger } from "../../ledger/readOnly.ts";
 import { ResultSender } from "../chain/sender.ts";
 import { Backoff } from "./backoff.ts";
+import type { DispatchConnection, Dispatcher } from "./dispatcher.ts";
 import { FaultLog } from "./faultLog.ts";
 import { Hub, isKeyRefused } from "./hub.ts";
+import { JobQueue } from "./jobQueue.ts";
 import { LedgerFault, type NodeLedger } from "./nodeLedger.ts";
 import type { NodeFacts, SenderState } from "./nodeState.ts";
 import { CHANGE_INTERVAL_MS, StatePublisher } from "./statePublisher.ts";
@@ -28,11 +30,16 @@ export interface AgentOptions {
   ledger: NodeLedger;
   /** The seed of the node's NKey. */
   seed: Uint8Array;
+  /** Takes jobs of the fleet. */
+  dispatcher: Dispatcher;
   /** Writes one line for the operator. */
   log(text: string): void;
 }
 
-/** Reports the node to the hub and sends its results, until it is stopped. It starts, limits and ends no process. */
+/**
+ * Reports the node to the hub, sends its results and claims jobs for the runner, until it is stopped. It starts, limits and ends no
+ * process.
+ */
 export class FleetAgent {
   readonly #options: AgentOptions;
   readonly #stopped = Promise.withResolvers<void>();
@@ -52,6 +59,7 @@ export class FleetAgent {
   stop(): void {
     this.#isStopped = true;
     this.#stopped.resolve();
+    this.#options.dispatcher.wake();
   }
 
   /** Connects, and again whenever the client gives a connection up. Returns after `stop`. */
@@ -99,7 +107,7 @@ export class FleetAgent {
 
   /** Works with a connection until the client gives it up, or the agent is stopped. */
   async #serve(hub: Hub): Promise<void> {
-    const { ledger, facts } = this.#options;
+    const { ledger, facts, dispatcher } = this.#options;
     const sender = new ResultSender(hub, ledger.readSource, facts.bootId);
     const publisher = new StatePublisher(facts, ledger, (text) => hub.publishNode(text));
     const closed = this.#follow(hub, sender, publisher);
@@ -107,7 +115,22 @@ export class FleetAgent {
     void closed.finally(() => {
       isOpen = false;
       this.#wake.resolve();
+      dispatcher.wake();
     });
+    const state = this.#state;
+    const connection: DispatchConnection = {
+      get isConnected() {
+        return hub.isConnected;
+      },
+      get epoch() {
+        return hub.epoch;
+      },
+      get refusal() {
+        return hub.lacksDispatch ?? (state.isDiverged ? state.fault : undefined);
+      },
+    };
+    const queue = new JobQueue(hub, facts.config.node);
+    const dispatching = dispatcher.serve(connection, queue, () => isOpen && !this.#isStopped);
     let confirmAtMs = performance.now() + CONFIRM_INTERVAL_MS;
     this.#sendAtMs = 0;
     /** The ledger when the hub had all of it; `undefined`: the hub may lack something. */
@@ -130,6 +153,7 @@ export class FleetAgent {
       // Many changes can come at once.
       await this.#pause(GATHER_MS);
     }
+    await dispatching;
   }
 
   async #follow(hub: Hub, sender: ResultSender, publisher: StatePublisher): Promise<void> {
@@ -146,6 +170,7 @@ export class FleetAgent {
         this.#retry.reset();
         log("the connection to the hub is back");
         this.#wake.resolve();
+        this.#options.dispatcher.wake();
       },
       error: (error) => this.#faults.report(`the hub reports: ${messageOf(error)}`),
     });
@@ -191,7 +216,7 @@ export class FleetAgent {
   #publishState(sender: ResultSender, publisher: StatePublisher): void {
     this.#state.sent = sender.sent;
     try {
-      const fault = publisher.update(this.#state);
+      const fault = publisher.update(this.#state, this.#options.dispatcher.report);
       if (fault !== undefined) this.#faults.report(fault);
     } catch (error) {
       // The connection was closed meanwhile, or the hub takes smaller messages only.

@@ -4,6 +4,7 @@ import {
   errors,
   headers,
   type Msg,
+  type MsgHdrs,
   type NatsConnection,
   type NodeConnectionOptions,
   nkeyAuthenticator,
@@ -11,6 +12,7 @@ import {
 } from "@nats-io/transport-node";
 import type { Head } from "../chain/chain.ts";
 import type { ChainHub } from "../chain/sender.ts";
+import { lacksDispatch } from "../hub/serverVersion.ts";
 import { chainHead } from "../messages/results.ts";
 import { inboxPrefix, lastResultRequest, nodeSubject, RESULTS, resultSubject } from "../messages/subjects.ts";
 import type { NodeConfig } from "../nodeConfig.ts";
@@ -28,14 +30,22 @@ const RECONNECT_WAIT_MS = 2000;
  * "wrong last sequence", and the same without a number. Source: JSStreamWrongLastSequenceErrF and
  * JSStreamWrongLastSequenceConstantErr in server/errors.json of nats-server.
  */
-const WRONG_LAST_SEQUENCE = [10_071, 10_164];
+export const WRONG_LAST_SEQUENCE = [10_071, 10_164];
 /** The status of an answer to a direct get where there is no message. */
-const NOT_FOUND = 404;
+export const NOT_FOUND = 404;
 
 /** The answer to a message for a stream: https://docs.nats.io/reference/reference-protocols/nats_api_reference */
-interface PubAck {
+export interface PubAck {
   seq?: number;
   error?: { err_code?: number; description?: string };
+}
+
+/** What is asked of a stream. `timeoutMs`: how long an answer is awaited. */
+export interface HubRequest {
+  readonly stream: string;
+  readonly text?: string;
+  readonly headers?: MsgHdrs;
+  readonly timeoutMs?: number;
 }
 
 /** A connection to the hub, which the client restores by itself when it breaks. */
@@ -43,6 +53,7 @@ export class Hub implements ChainHub {
   readonly #connection: NatsConnection;
   readonly #node: string;
   #isConnected = true;
+  #epoch = 0;
   /** Rejects when the connection is lost. */
   #loss = newLoss();
 
@@ -75,6 +86,7 @@ export class Hub implements ChainHub {
         on.loss();
       } else if (status.type === "reconnect") {
         this.#isConnected = true;
+        this.#epoch++;
         on.return();
       } else if (status.type === "error") {
         if (isKeyRefused(status.error)) await this.close();
@@ -89,8 +101,24 @@ export class Hub implements ChainHub {
     this.#connection.publish(nodeSubject(this.#node), text);
   }
 
+  /** Rises with each return of the connection: the hub may be another one then, or an older one. */
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  /** Why the server that this connection leads to can hand out no jobs; `undefined`: it can. */
+  get lacksDispatch(): string | undefined {
+    return lacksDispatch(this.#connection);
+  }
+
+  /** Publishes what needs no answer. Throws where there is no connection. */
+  publish(subject: string, text: string): void {
+    if (!this.isConnected) throw new Error("there is no connection to the hub");
+    this.#connection.publish(subject, text);
+  }
+
   async readHead(): Promise<Head | undefined> {
-    const message = await this.#request(lastResultRequest(this.#node));
+    const message = await this.request(lastResultRequest(this.#node), { stream: RESULTS });
     const code = message.headers?.code ?? 0;
     if (code === NOT_FOUND) return undefined;
     if (code !== 0)
@@ -102,7 +130,8 @@ export class Hub implements ChainHub {
     const expected = headers();
     expected.set("Nats-Expected-Stream", RESULTS);
     expected.set("Nats-Expected-Last-Subject-Sequence", String(after));
-    const { seq, error } = (await this.#request(resultSubject(this.#node), text, expected)).json<PubAck>();
+    const request = { text, headers: expected, stream: RESULTS };
+    const { seq, error } = (await this.request(resultSubject(this.#node), request)).json<PubAck>();
     if (error !== undefined) {
       if (WRONG_LAST_SEQUENCE.includes(error.err_code ?? 0)) return "moved";
       throw new Error(`the hub does not store results: ${error.description} (${error.err_code})`);
@@ -115,17 +144,23 @@ export class Hub implements ChainHub {
     await this.#connection.close();
   }
 
-  async #request(subject: string, text = "", headersOf?: ReturnType<typeof headers>): Promise<Msg> {
+  /**
+   * Sends a request and waits for its answer, at most until the connection is lost. `stream`: the stream that answers. Throws what
+   * the client throws; the hub may have done what it was asked for.
+   */
+  async request(
+    subject: string,
+    { text = "", timeoutMs = REQUEST_TIMEOUT_MS, stream, ...rest }: HubRequest,
+  ): Promise<Msg> {
     // The client would keep a request until it is connected again.
     if (!this.isConnected) throw new Error("there is no connection to the hub");
     try {
-      const more = headersOf === undefined ? {} : { headers: headersOf };
-      const options = { timeout: REQUEST_TIMEOUT_MS, ...more };
+      const options = { timeout: timeoutMs, ...rest };
       // The client would wait for an answer that no connection can bring.
       return await Promise.race([this.#connection.request(subject, text, options), this.#loss.promise]);
     } catch (error) {
       if (error instanceof RequestError && error.isNoResponders())
-        throw new Error(`the hub has no stream ${RESULTS}, or no leader for it`);
+        throw new Error(`the hub has no stream ${stream}, or no leader for it`);
       throw error;
     }
   }

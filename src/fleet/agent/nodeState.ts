@@ -28,6 +28,9 @@ export interface SenderState {
   fault: string | undefined;
 }
 
+/** What the dispatcher knows. */
+export type DispatchReport = Pick<NodeMessage, "capacity" | "dispatch">;
+
 /** The parts of a node's state that change only with the machine. */
 export interface NodeFacts {
   host: Host;

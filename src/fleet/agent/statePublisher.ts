@@ -1,7 +1,7 @@
 import { stampOfLedger } from "../../ledger/readOnly.ts";
 import type { NodeMessage } from "../messages/node.ts";
 import type { NodeLedger } from "./nodeLedger.ts";
-import { describeNode, type NodeFacts, type SenderState } from "./nodeState.ts";
+import { type DispatchReport, describeNode, type NodeFacts, type SenderState } from "./nodeState.ts";
 
 /** How often the state of the node is looked at, and published if it has changed. */
 export const CHANGE_INTERVAL_MS = 10_000;
@@ -17,7 +17,7 @@ export class StatePublisher {
   #published = "";
   #publishedMs = Number.NEGATIVE_INFINITY;
   /** From what the state was described last, and when. */
-  #source: { stamp: string; sender: SenderState } | undefined;
+  #source: { stamp: string; sender: SenderState; dispatch: DispatchReport | undefined } | undefined;
   #describedMs = Number.NEGATIVE_INFINITY;
 
   constructor(facts: NodeFacts, ledger: NodeLedger, publish: (text: string) => void) {
@@ -32,15 +32,15 @@ export class StatePublisher {
   }
 
   /** Publishes the state if it is time to. Returns why the ledger could not be read; `undefined` where it was not read. */
-  update(sender: SenderState): string | undefined {
+  update(sender: SenderState, dispatch?: DispatchReport): string | undefined {
     const nowMs = performance.now();
     const mustShowLife = nowMs - this.#publishedMs >= ALIVE_INTERVAL_MS;
     if (!mustShowLife && nowMs - this.#describedMs < CHANGE_INTERVAL_MS) return undefined;
-    const source = { stamp: stampOfLedger(this.#ledger.path), sender: { ...sender } };
+    const source = { stamp: stampOfLedger(this.#ledger.path), sender: { ...sender }, dispatch };
     if (!mustShowLife && Bun.deepEquals(source, this.#source)) return undefined;
     this.#source = source;
     this.#describedMs = nowMs;
-    const message = describeNode(this.#facts, this.#ledger, sender);
+    const message = { ...describeNode(this.#facts, this.#ledger, sender), ...dispatch };
     const content = contentOf(message);
     if (content !== this.#published || mustShowLife) {
       this.#publish(JSON.stringify(message));

@@ -42,6 +42,11 @@ export const claimMessage = z.object({
   attempt: z.number().int().min(1).max(MAX_ATTEMPTS),
   node: token,
   ledger_id: z.string(),
+  /**
+   * Made by the node for this attempt. A claim with another one is not this node's to act on: its machine was cloned, or has lost
+   * its records.
+   */
+  claim_id: z.string().optional(),
   /** The time of the node. */
   at: z.iso.datetime(),
   /** The job itself, so that an operator can offer it again when the queue has forgotten it. */

@@ -70,6 +70,26 @@ export const nodeMessage = z.object({
     compliant: count,
     violations: z.record(z.string(), count),
   }),
+  /** The jobs of the fleet that it takes at once. `null`: it takes none. Absent in reports of earlier releases. */
+  capacity: z
+    .object({
+      slots: count,
+      free: count,
+      /** The attempts that it has claimed and that have not ended, or about whose claims the hub has not answered. */
+      claimed: count,
+    })
+    .nullable()
+    .optional(),
+  /**
+   * Whether it takes jobs of the fleet. `off`: root has not allowed it. `refused`, `failing`, `cordoned`: see `why`. Absent in
+   * reports of earlier releases.
+   */
+  dispatch: z
+    .object({
+      state: z.enum(["off", "pulling", "full", "cordoned", "refused", "failing"]),
+      why: z.string().nullable(),
+    })
+    .optional(),
   /** Why the ledger cannot be read; `null`: it can. Then the keys that are read from it are empty. */
   fault: z.string().nullable(),
 });

@@ -1,0 +1,95 @@
+import { existsSync, statSync } from "node:fs";
+import { join } from "node:path";
+import type { Job } from "../../jobs/model/job.ts";
+import { bootIdOf, isOpen } from "../../jobs/model/job.ts";
+import { stampOfLedger } from "../../ledger/readOnly.ts";
+import { readAcceptance } from "../dispatch/accept.ts";
+import {
+  type AttemptName,
+  claimRecord,
+  type RunnerRecord,
+  runnerRecord,
+  Spool,
+  settledRecord,
+} from "../dispatch/spool.ts";
+import type { LedgerAttempt } from "../dispatch/standing.ts";
+import { Dispatcher, type DispatcherOptions } from "./dispatcher.ts";
+import type { NodeLedger } from "./nodeLedger.ts";
+import type { NodeFacts } from "./nodeState.ts";
+
+/** Where the parts of dispatch have their files. */
+export interface DispatchFiles {
+  /** Root's permission: see `ACCEPT_FILE`. */
+  readonly accept: string;
+  /** Root's templates. */
+  readonly templates: string;
+  /** The agent's records: see `CLAIMS_DIRECTORY`. */
+  readonly claims: string;
+  /** The runner's records: see `RUNNER_DIRECTORY`. */
+  readonly runner: string;
+}
+
+/** Returns the dispatcher of a node, whose evidence is its ledger and the records of its runner. */
+export function createDispatcher(
+  facts: NodeFacts,
+  ledger: NodeLedger,
+  files: DispatchFiles,
+  { cordon, log }: Pick<DispatcherOptions, "cordon" | "log">,
+): Dispatcher {
+  const { host, bootId, config } = facts;
+  const runner = new Spool<RunnerRecord>(files.runner, runnerRecord);
+  return new Dispatcher({
+    stores: {
+      held: new Spool(files.claims, claimRecord),
+      settled: new Spool(join(files.claims, "settled"), settledRecord),
+    },
+    context: {
+      node: config.node,
+      bootId,
+      now: () => host.now(),
+      newId: () => crypto.randomUUID(),
+      ledgerId: () => ledger.read((outbox) => outbox.ledgerId),
+      readLedger: (attempts) => readAttempts(ledger, attempts),
+      readRunner: (name) => runner.read(name),
+    },
+    accept: () => readAcceptance(files.accept),
+    cordon,
+    refuses: ({ template }, _, { signedTemplates }) =>
+      signedTemplates || existsSync(join(files.templates, `${template}.yaml`))
+        ? undefined
+        : `there is no template ${template} in ${files.templates}`,
+    evidenceStamp: () => `${stampOfLedger(ledger.path)} ${changeTimeOf(files.runner)}`,
+    log,
+  });
+}
+
+/** Returns what the ledger has of attempts, by their ids in it. */
+function readAttempts(
+  ledger: NodeLedger,
+  attempts: readonly (AttemptName & { id: string })[],
+): Map<string, LedgerAttempt> {
+  return ledger.read((outbox) => {
+    const found = new Map<string, LedgerAttempt>();
+    for (const { id, job: name } of attempts) {
+      const last = outbox.lastWithId(id);
+      // Another job can have such an id.
+      if (last?.job.labels["fleet_job"] !== name) continue;
+      const attempt = describe(last.job, last.result?.ending);
+      if (attempt !== undefined) found.set(id, attempt);
+    }
+    return found;
+  });
+}
+
+function describe(
+  job: Job,
+  ending: (LedgerAttempt & { state: "ended" })["ending"] | undefined,
+): LedgerAttempt | undefined {
+  if (isOpen(job)) return { state: "open", bootId: bootIdOf(job) };
+  return ending === undefined ? undefined : { state: "ended", ending };
+}
+
+/** Each record is a new file in the directory. */
+function changeTimeOf(directory: string): number | undefined {
+  return statSync(directory, { throwIfNoEntry: false })?.mtimeMs;
+}

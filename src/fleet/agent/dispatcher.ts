@@ -1,0 +1,256 @@
+import type { Acceptance } from "../dispatch/accept.ts";
+import { type ClaimContext, type ClaimStores, Claims } from "../dispatch/claims.ts";
+import { judgeOffer } from "../dispatch/offer.ts";
+import { attemptId, type JobBody } from "../messages/job.ts";
+import { FaultLog } from "./faultLog.ts";
+import { HubClock } from "./hubClock.ts";
+import type { Delivery, JobQueue } from "./jobQueue.ts";
+import type { DispatchReport } from "./nodeState.ts";
+
+/** How often the attempts of this node are looked at while there are any. */
+const HELD_INTERVAL_MS = 1000;
+/** The same without any: how soon root's permission, or its end, is noticed. */
+const IDLE_INTERVAL_MS = 10_000;
+/** How often the claims on the hub are compared although the connection was not lost: a stream can be restored beneath it. */
+const COMPARE_INTERVAL_MS = 300_000;
+/** The pause of a queue that gives an error, such as one that does not exist. */
+const QUEUE_RETRY_MS = 10_000;
+
+export interface DispatcherOptions {
+  readonly stores: ClaimStores;
+  readonly context: Omit<ClaimContext, "hubNow" | "log">;
+  /** Returns root's permission; `undefined`: dispatch is off. Throws a Refusal where it cannot be used. */
+  accept(): Acceptance | undefined;
+  /** Returns why this node claims nothing now; `undefined`: it may. */
+  cordon(): string | undefined;
+  /** Returns why this node cannot run an attempt, as far as that shows beforehand; `undefined`: it can. */
+  refuses(job: JobBody, attempt: number, acceptance: Acceptance): string | undefined;
+  /** Changes when the ledger or a record of the runner does. */
+  evidenceStamp(): string;
+  log(text: string): void;
+}
+
+/** What the dispatcher needs of a connection. */
+export interface DispatchConnection {
+  readonly isConnected: boolean;
+  /** Rises with each return of the connection. */
+  readonly epoch: number;
+  /** Why no job can be taken over it; `undefined`: one can. */
+  readonly refusal: string | undefined;
+}
+
+/** Takes offers from the queues of this node's pools, claims them for the runner, and says what became of them. */
+export class Dispatcher {
+  readonly #options: DispatcherOptions;
+  readonly #claims: Claims;
+  readonly #clock = new HubClock();
+  readonly #faults: FaultLog;
+  /** The pools with a request that waits at the hub. */
+  readonly #waiting = new Set<string>();
+  readonly #queueRetryMs = new Map<string, number>();
+  #deliveries: Delivery[] = [];
+  #wake = Promise.withResolvers<void>();
+  /** The evidence by which the attempts were judged last. */
+  #settled = "";
+  #comparedMs = Number.NEGATIVE_INFINITY;
+  #epoch = -1;
+  /** Rises with each connection: an offer of an earlier one may be another node's by now. */
+  #generation = 0;
+  #report: DispatchReport = { capacity: null, dispatch: { state: "off", why: null } };
+
+  constructor(options: DispatcherOptions) {
+    this.#options = options;
+    this.#faults = new FaultLog(options.log);
+    const context = { ...options.context, hubNow: () => this.#clock.now(), log: options.log };
+    this.#claims = new Claims(context, options.stores);
+  }
+
+  /** What the node's report says about it. */
+  get report(): DispatchReport {
+    return this.#report;
+  }
+
+  /** Looks again at once: the ledger has changed, or the connection has returned or ended. */
+  wake(): void {
+    this.#wake.resolve();
+  }
+
+  /** Works until `isOpen` returns false. Each failure is reported, and tried again. */
+  async serve(connection: DispatchConnection, queue: JobQueue, isOpen: () => boolean): Promise<void> {
+    this.#epoch = -1;
+    while (isOpen()) {
+      this.#wake = Promise.withResolvers();
+      if (connection.isConnected) {
+        try {
+          await this.#step(connection, queue);
+        } catch (error) {
+          this.#faults.report(`cannot take jobs of the fleet: ${messageOf(error)}`);
+          this.#set({ state: "failing", why: messageOf(error) });
+        }
+      }
+      await this.#pause();
+    }
+    this.#deliveries = [];
+  }
+
+  async #step(connection: DispatchConnection, queue: JobQueue): Promise<void> {
+    const acceptance = this.#accept();
+    if (acceptance === undefined && !this.#claims.hasAny) return;
+    const { refusal } = connection;
+    if (refusal !== undefined) {
+      this.#faults.report(`no job of the fleet is taken: ${refusal}`);
+      this.#set({ state: "refused", why: refusal });
+      return;
+    }
+    await this.#compare(connection, queue, acceptance);
+    await this.#settle(queue);
+    await this.#claims.resolve(queue);
+    if (acceptance === undefined) return;
+    // Without a ledger, nothing can be claimed. Throws then.
+    this.#options.context.ledgerId();
+    const cordon = this.#options.cordon();
+    for (let delivery = this.#deliveries.shift(); delivery !== undefined; delivery = this.#deliveries.shift())
+      await this.#take(delivery, queue, acceptance, cordon);
+    const free = this.#freeOf(acceptance);
+    if (cordon === undefined && free > 0) this.#pull(connection, queue, acceptance);
+    const state = cordon !== undefined ? "cordoned" : free > 0 ? "pulling" : "full";
+    this.#set({ state, why: cordon ?? null }, acceptance);
+  }
+
+  /** Returns root's permission; `undefined` where there is none that can be used, and the report says why then. */
+  #accept(): Acceptance | undefined {
+    try {
+      const acceptance = this.#options.accept();
+      if (acceptance === undefined) this.#set({ state: "off", why: null });
+      return acceptance;
+    } catch (error) {
+      this.#faults.report(`no job of the fleet is taken: ${messageOf(error)}`);
+      this.#set({ state: "refused", why: messageOf(error) });
+      return undefined;
+    }
+  }
+
+  /** Judges the attempts of this node, if something has changed that says what became of them. */
+  async #settle(queue: JobQueue): Promise<void> {
+    const evidence = `${this.#claims.names} ${this.#options.evidenceStamp()}`;
+    if (evidence === this.#settled) return;
+    for (const text of await this.#claims.settle(queue)) this.#faults.report(text);
+    this.#settled = evidence;
+  }
+
+  /** Before the first offer of each connection: a hub that was restored must have this node's claims before it offers again. */
+  async #compare(
+    { epoch }: DispatchConnection,
+    queue: JobQueue,
+    acceptance: Acceptance | undefined,
+  ): Promise<void> {
+    if (epoch === this.#epoch && performance.now() - this.#comparedMs < COMPARE_INTERVAL_MS) return;
+    if (epoch !== this.#epoch) {
+      this.#generation++;
+      this.#deliveries = [];
+    }
+    const [pool] = acceptance?.pools ?? [];
+    if (pool !== undefined) this.#clock.set(await queue.readClock(pool));
+    const missing = await this.#claims.reassert(queue);
+    if (missing > 0)
+      this.#options.log(
+        `the hub lacked ${missing} of this node's claims, and has them again: it was restored from a backup`,
+      );
+    this.#claims.forgetOld();
+    if (epoch !== this.#epoch) this.#faults.clear();
+    [this.#epoch, this.#comparedMs] = [epoch, performance.now()];
+  }
+
+  /** One request for each pool that has none waiting. An offer that finds no free slot any more goes back at once. */
+  #pull(connection: DispatchConnection, queue: JobQueue, { pools }: Acceptance): void {
+    for (const pool of pools) {
+      if (this.#waiting.has(pool) || performance.now() < (this.#queueRetryMs.get(pool) ?? 0)) continue;
+      this.#waiting.add(pool);
+      void this.#pullOne(connection, queue, pool);
+    }
+  }
+
+  async #pullOne(connection: DispatchConnection, queue: JobQueue, pool: string): Promise<void> {
+    const generation = this.#generation;
+    try {
+      const delivery = await queue.pull(pool);
+      if (delivery !== undefined && generation === this.#generation) this.#deliveries.push(delivery);
+    } catch (error) {
+      // The agent reports a lost connection, and the next one begins anew.
+      if (generation !== this.#generation || !connection.isConnected) return;
+      this.#queueRetryMs.set(pool, performance.now() + QUEUE_RETRY_MS);
+      this.#faults.report(`no job of the pool ${pool}: ${messageOf(error)}`);
+    } finally {
+      this.#waiting.delete(pool);
+      this.wake();
+    }
+  }
+
+  async #take(
+    delivery: Delivery,
+    queue: JobQueue,
+    acceptance: Acceptance,
+    cordon: string | undefined,
+  ): Promise<void> {
+    const isWanted =
+      cordon === undefined && this.#freeOf(acceptance) > 0 && acceptance.pools.includes(delivery.pool);
+    if (!isWanted) return delivery.leave({ inMs: 0 });
+    const verdict = judgeOffer(delivery.text, {
+      pool: delivery.pool,
+      hubNowMs: this.#clock.now(),
+      trusted: acceptance.trusted,
+      refuses: (job, attempt) => this.#options.refuses(job, attempt, acceptance),
+    });
+    switch (verdict.kind) {
+      case "claim": {
+        const outcome = await this.#claims.take(queue, verdict.offer, verdict.job);
+        // Without an answer, the offer comes again, to this node or to another.
+        if (outcome !== "unsure") delivery.accept();
+        return;
+      }
+      case "leave": {
+        this.#faults.report(verdict.why);
+        const { notBeforeMs } = verdict;
+        return delivery.leave(
+          notBeforeMs === undefined ? undefined : { inMs: notBeforeMs - this.#clock.now() },
+        );
+      }
+      case "expired": {
+        const { offer, job, why } = verdict;
+        const { node, now } = this.#options.context;
+        const at = new Date(now()).toISOString();
+        const name = { job: job.id, attempt: offer.attempt };
+        await queue.stateLoss({ v: 1, ...name, node, reason: "expired", why, by: null, at });
+        this.#options.log(`${attemptId(name.job, name.attempt)} is out of the queue: ${why}`);
+        return delivery.discard(why);
+      }
+      case "discard":
+        this.#options.log(`taken out of the queue of the pool ${delivery.pool}: ${verdict.why}`);
+        return delivery.discard(verdict.why);
+    }
+  }
+
+  #freeOf({ slots }: Acceptance): number {
+    return Math.max(0, slots - this.#claims.count);
+  }
+
+  #set(dispatch: DispatchReport["dispatch"], acceptance?: Acceptance): void {
+    const claimed = this.#claims.count;
+    const capacity =
+      acceptance === undefined ? null : { slots: acceptance.slots, free: this.#freeOf(acceptance), claimed };
+    this.#report = { capacity, dispatch };
+  }
+
+  async #pause(): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const elapsed = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, this.#claims.count > 0 ? HELD_INTERVAL_MS : IDLE_INTERVAL_MS);
+    });
+    await Promise.race([elapsed, this.#wake.promise]);
+    clearTimeout(timer);
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
