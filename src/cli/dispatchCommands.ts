@@ -71,6 +71,22 @@ export const DISPATCH_COMMANDS: Record<string, CommandDefinition> = {
         .option("--yes", "state it; without this, only list the jobs"),
     load: async () => (await import("./commands/fleet/intervene.ts")).lost,
   },
+  restore: {
+    description: "restore a hub from a backup without running jobs twice: see how many nodes are back",
+    define: (command) =>
+      addTimeOptions(addDirOption(command))
+        .addOption(
+          new Option(
+            "--begin",
+            "close the queues, before the hub with the data of the backup is started",
+          ).conflicts(["finish", "json"]),
+        )
+        .option("--finish", "open the queues, if all nodes have brought back their claims")
+        .option("--yes", "with --finish, open them although some have not")
+        .option("--no-trunc", "on a terminal, show whole reasons")
+        .option("--json", "print JSON"),
+    load: async () => (await import("./commands/fleet/restore.ts")).restore,
+  },
   requeue: {
     description: "offer the next attempt of a job, or a job that is missing in the queue",
     define: (command) =>

@@ -123,6 +123,15 @@ export const queuedJobJson = z
   })
   .meta({ id: "FleetQueuedJob", description: "A job that was submitted to a fleet." });
 
+export const returnJson = z
+  .strictObject({
+    node: nodeName,
+    is_back: described(z.boolean(), "true: the hub has all its claims again"),
+    last_report: time("when the hub received its last report, by the clock of the hub; `null`: never"),
+    reason: text("why it is not back; `null`: it is"),
+  })
+  .meta({ id: "FleetReturn", description: "A node of a fleet whose hub was restored from a backup." });
+
 export const submittedJson = z
   .strictObject({
     job: queuedJobJson.shape.job,

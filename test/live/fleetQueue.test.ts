@@ -132,7 +132,7 @@ live("bad options are refused, and a key that cannot sign", async () => {
     [["hls", "--pool", "nowhere"], "no node of the fleet is in the pool nowhere"],
     [["../x", "--pool", "submit"], "template: expected 1 to 63"],
     [["hls", "--pool", "submit", "--from", "/nonexistent"], "cannot read /nonexistent"],
-    [["hls", "--pool", "submit", "--key", hub.directory + "/admin.nk"], "has no signing key"],
+    [["hls", "--pool", "submit", "--key", `${hub.directory}/admin.nk`], "has no signing key"],
   ] as const)
     expect(await at(...args)).toMatchObject({ code: 2, stderr: expect.stringContaining(reason) });
   for (const args of [
@@ -187,11 +187,7 @@ live("lost states the losses of a node that is gone, and offers again what may r
   const [first, second] = nodes;
   for (const [id, ...more] of [["l-again", "--rerun", "if_lost"], ["l-never"], ["l-ended"]] as const)
     await hub.must("submit", "hls", "--pool", "lost", "--id", id, "--attempts", "2", ...more);
-  const [again, , ended] = [
-    await second.take("lost"),
-    await second.take("lost"),
-    await second.take("lost"),
-  ];
+  const [again, , ended] = [await second.take("lost"), await second.take("lost"), await second.take("lost")];
   await second.end(ended);
   await second.report([again]);
   const up = await hub.run("lost", "edge-2", "--yes");

@@ -51,13 +51,13 @@ include "${HUB_FILES.users}"
  * let the server answer to `$JS.API.STREAM.DELETE.RESULTS`, or to the subject of another node. In an account of its own, the
  * answer finds no other subjects than those that the node may use anyway.
  */
-export function usersConfig({ admin, probes, nodes }: Users): string {
+export function usersConfig({ admin, probes, nodes, isClosed }: Users): string {
   const operators = [
     userLine(admin, adminPermissions()),
     ...probes.map((probe) => userLine(probe, { publish: [], subscribe: [] })),
   ];
   const accounts = [...nodes].map(([node, { nkey, pools }]) =>
-    nodeAccount(node, nkey, nodePermissions(node, pools)),
+    nodeAccount(node, nkey, nodePermissions(node, pools, isClosed)),
   );
   return `# Written by ffrtmp fleet: change it with ffrtmp fleet invite and ffrtmp fleet revoke.
 accounts {
@@ -105,6 +105,8 @@ function lines(texts: readonly string[], indent: number): string {
 export interface Users {
   readonly admin: string;
   readonly probes: readonly string[];
+  /** No node may take jobs out of a queue. */
+  readonly isClosed: boolean;
   readonly nodes: ReadonlyMap<string, { readonly nkey: string; readonly pools: readonly string[] }>;
 }
 
