@@ -1,6 +1,7 @@
 import {
   AuthorizationError,
   connect,
+  createInbox,
   errors,
   headers,
   type Msg,
@@ -162,6 +163,28 @@ export class Hub implements ChainHub {
       if (error instanceof RequestError && error.isNoResponders())
         throw new Error(`the hub has no stream ${stream}, or no leader for it`);
       throw error;
+    }
+  }
+
+  /**
+   * Sends a request whose answer can be a message of a stream. Such a message has the subject that it was published to, so the
+   * client cannot find the request by it, and a subscription of its own is needed. `undefined`: no answer has come in time.
+   */
+  async requestMessage(subject: string, text: string, timeoutMs: number): Promise<Msg | undefined> {
+    if (!this.isConnected) throw new Error("there is no connection to the hub");
+    const inbox = createInbox(inboxPrefix(this.#node));
+    const answer = Promise.withResolvers<Msg | undefined>();
+    const subscription = this.#connection.subscribe(inbox, {
+      max: 1,
+      callback: (error, message) => (error === null ? answer.resolve(message) : answer.reject(error)),
+    });
+    const timer = setTimeout(() => answer.resolve(undefined), timeoutMs);
+    try {
+      this.#connection.publish(subject, text, { reply: inbox });
+      return await Promise.race([answer.promise, this.#loss.promise]);
+    } finally {
+      clearTimeout(timer);
+      subscription.unsubscribe();
     }
   }
 }

@@ -207,7 +207,7 @@ describe("the claims of several nodes", () => {
         }
         for (const node of nodes) expect(node.held.names()).toEqual([]);
       }),
-      { numRuns: 400 },
+      { numRuns: 1000 },
     );
   });
 
@@ -217,7 +217,7 @@ describe("the claims of several nodes", () => {
       fc.asyncProperty(steps(...RESTORES), async (each) => {
         await play(each, offers, checkStarts);
       }),
-      { numRuns: 400 },
+      { numRuns: 1000 },
     );
   });
 

@@ -1,8 +1,13 @@
 import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { type ConsumerUpdateConfig, jetstreamManager } from "@nats-io/jetstream";
 import { connect, type NatsConnection, nkeys } from "@nats-io/transport-node";
+import { nodePermissions } from "../../../src/fleet/hub/permissions.ts";
+import { ensureStreams } from "../../../src/fleet/hub/streams.ts";
+import type { Offer } from "../../../src/fleet/messages/job.ts";
 import type { NodeMessage } from "../../../src/fleet/messages/node.ts";
 import type { ResultsMessage } from "../../../src/fleet/messages/results.ts";
+import { JOBS, jobSubject } from "../../../src/fleet/messages/subjects.ts";
 import { freePort } from "../ports.ts";
 import { eventually, type Sandbox } from "../sandbox.ts";
 import { NATS_SERVER } from "./natsProgram.ts";
@@ -18,8 +23,12 @@ export class TestHub {
   #server: Bun.Subprocess | undefined;
   #admin: NatsConnection | undefined;
 
-  constructor(sandbox: Sandbox, nodes: readonly string[]) {
+  readonly #pools: readonly string[];
+
+  /** `pools`: those whose jobs each node may claim. */
+  constructor(sandbox: Sandbox, nodes: readonly string[], pools: readonly string[] = []) {
     this.#sandbox = sandbox;
+    this.#pools = pools;
     this.#directory = sandbox.path("hub");
     mkdirSync(this.#directory);
     this.#keys = new Map(nodes.map((node) => [node, this.#createKey(node)]));
@@ -34,19 +43,30 @@ export class TestHub {
   async start(): Promise<void> {
     const cmd = [NATS_SERVER, "-c", this.#path("hub.conf"), "-l", this.#path("hub.log")];
     this.#server = this.#sandbox.spawn(cmd, { stdout: "ignore", stderr: "ignore" });
-    await this.#request("STREAM.CREATE.RESULTS", {
-      name: "RESULTS",
-      subjects: ["ffrtmp.result.*"],
-      discard: "new",
-      allow_direct: true,
-      deny_delete: true,
-    });
-    await this.#request("STREAM.CREATE.NODES", {
-      name: "NODES",
-      subjects: ["ffrtmp.node.*"],
-      max_msgs_per_subject: 1,
-      allow_direct: true,
-    });
+    await ensureStreams(await this.#connect(), this.#pools);
+  }
+
+  /** Changes the queue of a pool. */
+  async changeQueue(pool: string, changes: Partial<ConsumerUpdateConfig>): Promise<void> {
+    const { consumers } = await jetstreamManager(await this.#connect());
+    await consumers.update(JOBS, pool, changes);
+  }
+
+  /** Offers a job as an operator does, and returns when the hub has it. */
+  async offer(pool: string, offer: Offer): Promise<void> {
+    const answer = await this.#ask(jobSubject(pool), offer);
+    if (answer.json<{ error?: object }>().error !== undefined) throw new Error(answer.string());
+  }
+
+  /** Returns the messages of a stream of which an operator reads all, with their subjects. */
+  async messages(stream: string): Promise<{ subject: string; content: unknown }[]> {
+    const found: { subject: string; content: unknown }[] = [];
+    for (let seq = 1; ; ) {
+      const answer = await this.#ask(`$JS.API.DIRECT.GET.${stream}`, { seq, next_by_subj: ">" });
+      if (answer.headers?.code) return found;
+      found.push({ subject: answer.headers?.get("Nats-Subject") ?? "", content: answer.json() });
+      seq = Number(answer.headers?.get("Nats-Sequence")) + 1;
+    }
   }
 
   async kill(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
@@ -95,13 +115,18 @@ export class TestHub {
     await this.#admin?.close();
   }
 
-  async #request(name: string, body: object): Promise<void> {
-    const answer = (await this.#api(name, body)).json<{ error?: { description: string } }>();
-    if (answer.error && !answer.error.description.includes("already in use"))
-      throw new Error(JSON.stringify(answer));
+  #api(name: string, body: object) {
+    return this.#ask(`$JS.API.${name}`, body);
   }
 
-  async #api(name: string, body: object) {
+  async #ask(subject: string, body: object) {
+    const admin = await this.#connect();
+    return eventually(`the hub answers ${subject}`, () =>
+      admin.request(subject, JSON.stringify(body), { timeout: 5000 }).catch(() => undefined),
+    );
+  }
+
+  async #connect(): Promise<NatsConnection> {
     this.#admin ??= await eventually("the hub accepts connections", () =>
       connect({
         servers: `127.0.0.1:${this.port}`,
@@ -110,10 +135,7 @@ export class TestHub {
         reconnectTimeWait: 100,
       }).catch(() => undefined),
     );
-    const admin = this.#admin;
-    return eventually(`the hub answers ${name}`, () =>
-      admin.request(`$JS.API.${name}`, JSON.stringify(body), { timeout: 5000 }).catch(() => undefined),
-    );
+    return this.#admin;
   }
 
   #createKey(node: string): string {
@@ -124,12 +146,8 @@ export class TestHub {
 
   #config(): string {
     const users = [...this.#keys].map(([node, key]) => {
-      const own = [
-        `ffrtmp.node.${node}`,
-        `ffrtmp.result.${node}`,
-        `$JS.API.DIRECT.GET.RESULTS.ffrtmp.result.${node}`,
-      ];
-      return `{nkey: ${key}, permissions: {publish: {allow: ${JSON.stringify(own)}}, subscribe: {allow: ["_INBOX.${node}.>"]}}}`;
+      const { publish, subscribe } = nodePermissions(node, this.#pools);
+      return `{nkey: ${key}, permissions: {publish: {allow: ${JSON.stringify(publish)}}, subscribe: {allow: ${JSON.stringify(subscribe)}}}}`;
     });
     return `listen: "127.0.0.1:${this.port}"
 max_payload: 262144
