@@ -1,7 +1,8 @@
-import { type Command, InvalidArgumentError, Option } from "commander";
-import { isNodeName, NODE_NAME } from "../fleet/token.ts";
+import { type Command, Option } from "commander";
+import { ACCEPT_COMMANDS } from "./acceptCommands.ts";
 import type { CommandDefinition } from "./commandDefinition.ts";
 import { DISPATCH_COMMANDS } from "./dispatchCommands.ts";
+import { addDirOption, poolNames } from "./options/fleetOptions.ts";
 import { addStateOption, addTimeOptions, parseLabel } from "./options/jobOptions.ts";
 import { wholeNumber } from "./options/optionValue.ts";
 
@@ -88,7 +89,7 @@ export const FLEET_COMMANDS: Record<string, CommandDefinition> = {
       addStateOption(command).requiredOption("--all", "confirm that all results are sent again"),
     load: async () => (await import("./commands/fleetResend.ts")).resendResults,
   },
-  ...DISPATCH_COMMANDS,
+  ...ACCEPT_COMMANDS,
   ps: {
     description:
       "list the nodes: whether each is up or silent, its jobs, results that wait, and what is wrong",
@@ -132,13 +133,8 @@ export const FLEET_COMMANDS: Record<string, CommandDefinition> = {
         .option("--json", "print JSON"),
     load: async () => (await import("./commands/fleet/sla.ts")).sla,
   },
+  ...DISPATCH_COMMANDS,
 };
-
-/** Collects names of pools, which are tokens of subjects as names of nodes are. */
-function poolNames(text: string, before: string[] = []): string[] {
-  if (!isNodeName(text)) throw new InvalidArgumentError(`${NODE_NAME}.`);
-  return [...before, text];
-}
 
 function addPeriodOptions(command: Command): Command {
   return addDirOption(command)
@@ -149,11 +145,4 @@ function addPeriodOptions(command: Command): Command {
     .option("--until <time>", "only jobs that ended earlier")
     .option("--node <node>", "only jobs of this node")
     .option("--tenant <name>", "only jobs of this tenant");
-}
-
-function addDirOption(command: Command): Command {
-  return command.option(
-    "--dir <dir>",
-    "set the directory of the operator's keys (default: FFRTMP_FLEET, ~/.config/ffrtmp/fleet)",
-  );
 }

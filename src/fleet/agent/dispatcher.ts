@@ -56,6 +56,8 @@ export class Dispatcher {
   #epoch = -1;
   /** Rises with each connection: an offer of an earlier one may be another node's by now. */
   #generation = 0;
+  /** When the hub was last seen to have all claims of this node. */
+  #confirmed: string | null = null;
   #report: DispatchReport = { capacity: null, dispatch: { state: "off", why: null } };
 
   constructor(options: DispatcherOptions) {
@@ -67,7 +69,7 @@ export class Dispatcher {
 
   /** What the node's report says about it. */
   get report(): DispatchReport {
-    return this.#report;
+    return { ...this.#report, claims: { known: this.#claims.known, confirmed: this.#confirmed } };
   }
 
   /** Looks again at once: the ledger has changed, or the connection has returned or ended. */
@@ -95,7 +97,7 @@ export class Dispatcher {
 
   async #step(connection: DispatchConnection, queue: JobQueue): Promise<void> {
     const acceptance = this.#accept();
-    if (acceptance === undefined && !this.#claims.hasAny) return;
+    if (acceptance === undefined && this.#claims.known === 0) return;
     const { refusal } = connection;
     if (refusal !== undefined) {
       this.#faults.report(`no job of the fleet is taken: ${refusal}`);
@@ -156,6 +158,7 @@ export class Dispatcher {
       this.#options.log(
         `the hub lacked ${missing} of this node's claims, and has them again: it was restored from a backup`,
       );
+    this.#confirmed = new Date().toISOString();
     this.#claims.forgetOld();
     if (epoch !== this.#epoch) this.#faults.clear();
     [this.#epoch, this.#comparedMs] = [epoch, performance.now()];

@@ -40,6 +40,8 @@ const fleetFile = z.object({
     }),
   ),
   probes: z.array(z.string()).default([]),
+  /** Since when no node may take jobs out of a queue, because the hub is restored from a backup; `null`: they may. */
+  closed: z.iso.datetime().nullable().default(null),
 });
 
 /** Commands that run at once each wait for their own version of the users to be read, or for a later one. */
@@ -110,7 +112,7 @@ export class FleetDirectory {
       writePrivate(join(this.hub, HUB_FILES.key), server.key);
       writePrivate(join(this.hub, HUB_FILES.config), serverConfig(address));
       // Last, because it is what makes a fleet of the directory.
-      this.#writeFleet({ v: 1, hub: address, admin: admin.publicKey, nodes: {}, probes: [] });
+      this.#writeFleet({ v: 1, hub: address, admin: admin.publicKey, nodes: {}, probes: [], closed: null });
     }, true);
   }
 
@@ -169,6 +171,11 @@ export class FleetDirectory {
     return { probe };
   }
 
+  /** Closes the queues of all pools, or opens them. Returns the key of a user for one look: see `#writeFleet`. */
+  setClosed(closed: Date | null): NKey {
+    return this.#change(() => this.#writeFleet({ ...this.read(), closed: closed?.toISOString() ?? null }));
+  }
+
   /** The certificate of the fleet's authority, as PEM. */
   authority(): string {
     return readFile(this.#file("authority"));
@@ -193,7 +200,7 @@ export class FleetDirectory {
     const probe = createNKey();
     const probes = [probe.publicKey, ...fleet.probes].slice(0, MAX_PROBES);
     const nodes = new Map(Object.entries(fleet.nodes));
-    const users = usersConfig({ admin: fleet.admin, probes, nodes });
+    const users = usersConfig({ admin: fleet.admin, probes, nodes, isClosed: fleet.closed !== null });
     // The fleet first: the users are made from it, and again by the next change.
     writePrivate(this.#file("fleet"), `${JSON.stringify({ ...fleet, probes }, undefined, 2)}\n`);
     writePrivate(join(this.hub, HUB_FILES.users), users);

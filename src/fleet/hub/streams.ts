@@ -19,7 +19,7 @@ import { lacksDispatch } from "./serverVersion.ts";
 export const MAX_MESSAGE_BYTES = 256 * 1024;
 
 const DAY_NS = 86_400e9;
-/** How long a claim is kept. No job may be offered for longer. */
+/** How long a claim is kept: longer than any job may be offered. */
 const CLAIM_DAYS = 400;
 /** The shortest that the server allows. No message has an id, so none is looked up. */
 const SHORTEST_WINDOW_NS = 100e6;
@@ -83,12 +83,12 @@ const DISPATCH_STREAMS: typeof STREAMS = {
     created: { retention: RetentionPolicy.Workqueue },
   },
   /**
-   * Who owns which attempt, and which attempts are lost. When it is full, nothing more can be claimed; no claim makes room for
+   * Which jobs were submitted, who owns which attempt, and which attempts are lost. When it is full, nothing more can be claimed; no claim makes room for
    * another one, and none can be deleted: a job whose claim is gone could run a second time.
    */
   [CLAIMS]: {
     fixed: {
-      subjects: ["ffrtmp.claim.*.*.*", "ffrtmp.loss.*.*.*"],
+      subjects: ["ffrtmp.claim.*.*.*", "ffrtmp.loss.*.*.*", "ffrtmp.submitted.*"],
       discard: DiscardPolicy.New,
       allow_direct: true,
       duplicate_window: SHORTEST_WINDOW_NS,

@@ -36,15 +36,26 @@ export function retrySubject(pool: string, node: string): string {
   return `ffrtmp.retry.${pool}.${node}`;
 }
 
-/** The claim of an attempt. `*` for the node: the claims of all nodes, of which there is at most one. */
-export function claimSubject(job: string, attempt: number, node: string): string {
+/** The claim of an attempt. `*` for the attempt: those of all attempts. `*` for the node: the claims of all nodes, of which there is at most one. */
+export function claimSubject(job: string, attempt: number | "*", node: string): string {
   return `ffrtmp.claim.${job}.${attempt}.${node}`;
 }
 
 /** The statement that an attempt is lost, by the node that claimed it. */
-export function lossSubject(job: string, attempt: number, node: string): string {
+export function lossSubject(job: string, attempt: number | "*", node: string): string {
   return `ffrtmp.loss.${job}.${attempt}.${node}`;
 }
+
+/** The record that a job was submitted, in CLAIMS. An id has one, for ever. */
+export function submissionSubject(job: string): string {
+  return `ffrtmp.submitted.${job}`;
+}
+
+/**
+ * In the place of a node, in the claim of an attempt that the operator has withdrawn. No node has this name, because a node's
+ * begins with a letter or a digit.
+ */
+export const OPERATOR = "_operator";
 
 /** The request for the claim of an attempt by a node, which any server that has the stream answers. */
 export function claimRequest(job: string, attempt: number, node: string): string {

@@ -23,10 +23,11 @@ const SIGNAL_DELAY_MS = 200;
 /** Runs nats-server in the foreground until a signal, with the streams of a fleet. */
 export async function up(flags: FleetFlags & { natsServer?: string }): Promise<number> {
   const directory = new FleetDirectory(locateFleet(flags.dir));
-  const { hub } = directory.read();
+  const { hub, closed } = directory.read();
   const server = findNatsServer(flags.natsServer);
   if (!isAtLeast(server.version, [2, 11]))
     warn(`nats-server ${server.version} can show nodes and results; handing out jobs needs 2.11`);
+  if (closed !== null) warn("the queues are closed until ffrtmp fleet restore --finish");
   const users = `${directory.hub}/${HUB_FILES.users}`;
   const known = versionOf(users);
   const hubProcess = new HubProcess(server, directory.hub);
