@@ -151,8 +151,7 @@ export class Dispatcher {
       this.#generation++;
       this.#deliveries = [];
     }
-    const [pool] = acceptance?.pools ?? [];
-    if (pool !== undefined) this.#clock.set(await queue.readClock(pool));
+    if (acceptance !== undefined) this.#clock.set(await queue.readClock());
     const missing = await this.#claims.reassert(queue);
     if (missing > 0)
       this.#options.log(

@@ -3,6 +3,9 @@
 /** The stream of the results of all nodes. */
 export const RESULTS = "RESULTS";
 
+/** The stream of the last states of the nodes. */
+export const NODES = "NODES";
+
 /** The last state of a node. */
 export function nodeSubject(node: string): string {
   return `ffrtmp.node.${node}`;
@@ -16,6 +19,11 @@ export function resultSubject(node: string): string {
 /** The request for the last message with the results of a node, which any server that has the stream answers. */
 export function lastResultRequest(node: string): string {
   return `$JS.API.DIRECT.GET.${RESULTS}.${resultSubject(node)}`;
+}
+
+/** The request for the last state of a node as the hub has it. */
+export function lastReportRequest(node: string): string {
+  return `$JS.API.DIRECT.GET.${NODES}.${nodeSubject(node)}`;
 }
 
 /** Where a node receives the answers to its requests. */
