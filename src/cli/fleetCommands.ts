@@ -21,7 +21,10 @@ export const FLEET_COMMANDS: Record<string, CommandDefinition> = {
   init: {
     description: "make the keys, the certificates and the server configuration of a new fleet",
     define: (command) =>
-      addDirOption(command).argument("<hub>", "address by which nodes reach the hub: HOST or HOST:PORT"),
+      addDirOption(command).argument(
+        "<hub>",
+        "address by which nodes reach the hub: HOST or HOST:PORT; those of three servers with commas",
+      ),
     load: async () => (await import("./commands/fleet/init.ts")).init,
   },
   up: {
@@ -32,7 +35,12 @@ export const FLEET_COMMANDS: Record<string, CommandDefinition> = {
   },
   setup: {
     description: "create the streams of a hub that runs as a service, or bring them up to date",
-    define: addDirOption,
+    define: (command) =>
+      addDirOption(command).option(
+        "--replicas <n>",
+        "keep this many copies of each stream (default for new streams: one on each server)",
+        wholeNumber(1, 5),
+      ),
     load: async () => (await import("./commands/fleet/setup.ts")).setUp,
   },
   invite: {
