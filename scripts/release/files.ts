@@ -34,8 +34,8 @@ export interface Layout {
 /** Content by path: a Buffer is the content itself, a string names a file to copy. */
 export type Tree = Map<string, Buffer | string>;
 
-/** The service of the agent, which an operator enables on the nodes of a fleet. */
-export const FLEET_UNIT = "ffrtmp-fleet-agent.service";
+/** The services that an operator enables on the nodes of a fleet, by hand: the agent, and what starts jobs. */
+export const FLEET_UNITS = ["ffrtmp-fleet-agent.service", "ffrtmp-fleet-runner.service"];
 
 /** Returns the units that the package enables. */
 export function listUnits(): string[] {
@@ -55,7 +55,7 @@ export function commonFiles(release: Release, layout: Layout, executable: string
     [join(layout.shared, "exec-filter.conf"), "packaging/systemd-drop-ins/exec-filter.conf"],
     [join(layout.shared, "metering.conf"), "packaging/systemd-drop-ins/metering.conf"],
     // Not among the units that the package enables: see docs/fleet-results.md.
-    [join(layout.units, FLEET_UNIT), join("packaging/fleet", FLEET_UNIT)],
+    ...FLEET_UNITS.map((unit) => [join(layout.units, unit), join("packaging/fleet", unit)] as const),
     [join(layout.documents, "policy.md"), "docs/policy.md"],
     [join(layout.documents, "operating.md"), "docs/operating.md"],
     [join(layout.bash, "ffrtmp"), Buffer.from(bashCompletion(program))],

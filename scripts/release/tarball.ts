@@ -1,6 +1,6 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { commonFiles, FLEET_UNIT, type Layout, listUnits, readText, writeTree } from "./files.ts";
+import { commonFiles, FLEET_UNITS, type Layout, listUnits, readText, writeTree } from "./files.ts";
 import type { Platform } from "./platform.ts";
 import { run } from "./run.ts";
 import type { Release } from "./version.ts";
@@ -32,7 +32,8 @@ export function buildTarball(
 
   const tree = commonFiles(release, LAYOUT, executable);
   const units = listUnits().map((unit) => [unit, join("packaging/systemd", unit)] as const);
-  for (const [unit, file] of [...units, [FLEET_UNIT, join("packaging/fleet", FLEET_UNIT)] as const]) {
+  const ofFleet = FLEET_UNITS.map((unit) => [unit, join("packaging/fleet", unit)] as const);
+  for (const [unit, file] of [...units, ...ofFleet]) {
     const text = readText(file).replaceAll("/usr/bin/ffrtmp", "/usr/local/bin/ffrtmp");
     tree.set(join(LAYOUT.units, unit), Buffer.from(text));
   }

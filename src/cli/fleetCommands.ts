@@ -4,6 +4,7 @@ import { DISPATCH_COMMANDS } from "./dispatchCommands.ts";
 import { addDirOption, poolNames } from "./options/fleetOptions.ts";
 import { addStateOption, addTimeOptions, parseLabel } from "./options/jobOptions.ts";
 import { wholeNumber } from "./options/optionValue.ts";
+import { QUEUE_COMMANDS } from "./queueCommands.ts";
 
 const JOIN_NOTE = `
 The invite contains the key of the node, so another user must not see it. With
@@ -96,6 +97,7 @@ export const FLEET_COMMANDS: Record<string, CommandDefinition> = {
       addStateOption(command).requiredOption("--all", "confirm that all results are sent again"),
     load: async () => (await import("./commands/fleetResend.ts")).resendResults,
   },
+  ...DISPATCH_COMMANDS,
   ps: {
     description:
       "list the nodes: whether each is up or silent, its jobs, results that wait, and what is wrong",
@@ -139,7 +141,7 @@ export const FLEET_COMMANDS: Record<string, CommandDefinition> = {
         .option("--json", "print JSON"),
     load: async () => (await import("./commands/fleet/sla.ts")).sla,
   },
-  ...DISPATCH_COMMANDS,
+  ...QUEUE_COMMANDS,
 };
 
 function addPeriodOptions(command: Command): Command {

@@ -1,5 +1,6 @@
 import { Option } from "commander";
 import type { CommandDefinition } from "./commandDefinition.ts";
+import { addIdentityOptions } from "./options/identityOptions.ts";
 import {
   addJobArgument,
   addJobOptions,
@@ -26,7 +27,7 @@ export const GOVERN_COMMANDS: Record<string, CommandDefinition> = {
   run: {
     description: "start CMD in its own session and cgroup, wait for it, and pass its exit code on",
     define: (command) =>
-      addOnceOption(addJobOptions(command))
+      addIdentityOptions(addOnceOption(addJobOptions(command)))
         .argument("<cmd...>", "the command and its arguments, after --")
         .option("-w, --workdir <dir>", "start CMD in this directory")
         .option(

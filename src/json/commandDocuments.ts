@@ -2,6 +2,7 @@ import { z } from "zod";
 import { bytes, described, resultSchema, text, time } from "../jobs/jsonSchemas.ts";
 import { capacity } from "./capacitySchema.ts";
 import { daemon, health, logged, logLine } from "./daemonSchemas.ts";
+import { templateCheck } from "./dispatchSchemas.ts";
 import {
   fleetJobJson,
   fleetResultJson,
@@ -90,6 +91,7 @@ export const JSON_DOCUMENTS: readonly JsonDocument[] = [
   { command: "fleet submit", form: "document", schema: z.array(submittedJson) },
   { command: "fleet restore", form: "document", schema: z.array(returnJson) },
   { command: "fleet queue", form: "document", schema: z.array(queuedJobJson) },
+  { command: "fleet template check", form: "document", schema: templateCheck },
   { command: "fleet sla", form: "document", schema: fleetSla },
   { command: "doctor", form: "document", schema: z.array(check) },
 ];

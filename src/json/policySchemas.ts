@@ -2,7 +2,7 @@ import { z } from "zod";
 import { count, described, limitSchema, text } from "../jobs/jsonSchemas.ts";
 import { LIMIT_NAMES } from "../limits/table.ts";
 
-const fault = z
+export const fault = z
   .strictObject({
     line: described(z.number(), "from 1"),
     column: described(z.number(), "in characters, from 1"),

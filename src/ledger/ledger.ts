@@ -40,6 +40,9 @@ interface InboxJob {
 
 type Journal = Pick<Job, "cgroup" | "changes">;
 
+/** The time in place of that of a job, for an id that no job has and none will have. */
+export const RETIRED = 0;
+
 /**
  * The record of all jobs of one state directory, shared by every ffrtmp that uses it.
  * A method that records a change returns the changed job and leaves its argument as it is.
@@ -76,11 +79,32 @@ export class Ledger extends RecordedJobs {
     );
   }
 
-  /** Returns when `registerOnce` added a job with this id; `undefined`: never. The record of the job may be deleted. */
+  /**
+   * Returns when `registerOnce` added a job with this id, or RETIRED; `undefined`: neither. The record of the job may be deleted.
+   */
   usedOnceMs(jobId: string): number | undefined {
     const sql = "SELECT used_ms FROM once_ids WHERE job_id = $jobId";
     const usedMs = this.ledgerRows(sql, { jobId })[0]?.["used_ms"];
     return usedMs === undefined ? undefined : Number(usedMs);
+  }
+
+  /**
+   * Makes an id unusable for `registerOnce`, unless a job had it: then this returns false and changes nothing. A caller that gives
+   * a start up must know that an earlier try of it, which may still be in progress, does not succeed afterwards. The change is on
+   * the disk when this returns. Throws NotWritten.
+   */
+  retireId(jobId: string): boolean {
+    const [sql, row] = insertInto("once_ids", { job_id: jobId, used_ms: RETIRED });
+    let isRetired = false;
+    this.writeNowOrNever((db) => {
+      const hasJob = db.query("SELECT 1 FROM jobs WHERE job_id = ?").get(jobId) !== null;
+      const used = db
+        .query<{ used_ms: number }, [string]>("SELECT used_ms FROM once_ids WHERE job_id = ?")
+        .get(jobId);
+      isRetired = !hasJob && (used === null || used.used_ms === RETIRED);
+      if (isRetired && used === null) db.query<unknown, Row>(sql).run(row);
+    });
+    return isRetired;
   }
 
   /** Throws JobConflict, having written nothing, when another open job governs the process. */

@@ -54,6 +54,7 @@ const process = someProcess();
 const CALLS: Record<string, (ledger: Ledger) => unknown> = {
   register: (ledger) => ledger.register(someJob()),
   registerOnce: (ledger) => ledger.registerOnce(someJob()),
+  retireId: (ledger) => ledger.retireId("transcode-002"),
   usedOnceMs: (ledger) => ledger.usedOnceMs("transcode-001"),
   recordRunning: (ledger) =>
     ledger.recordRunning(someStartingJob(), {

@@ -5,7 +5,7 @@ import { someJob, someProcess, someResult, someStartingJob } from "../../test/su
 import { useLedgers } from "../../test/support/ledgers.ts";
 import { toEnded } from "../jobs/model/job.ts";
 import { realHost } from "../linux/host.ts";
-import { JobConflict } from "./ledger.ts";
+import { JobConflict, RETIRED } from "./ledger.ts";
 import { locateState } from "./location.ts";
 import { prune } from "./prune.ts";
 
@@ -65,6 +65,18 @@ describe("a job that is registered once", () => {
     expect(() => ledger.registerOnce(someStartingJob({ jobId: "a", process }))).toThrow(JobConflict);
     expect(ledger.jobsNamed("a")).toEqual([]);
     expect(ledger.usedOnceMs("a")).toBeUndefined();
+  });
+
+  it("needs an id that was not retired, which a used id cannot be", () => {
+    const { ledger } = open();
+    ledger.registerOnce(someStartingJob({ jobId: "used" }));
+    ledger.register(someStartingJob({ jobId: "plain" }));
+    expect(["used", "plain", "free", "free"].map((jobId) => ledger.retireId(jobId))).toEqual([
+      ...[false, false, true, true],
+    ]);
+    expect(() => ledger.registerOnce(someStartingJob({ jobId: "free" }))).toThrow(JobConflict);
+    expect(ledger.usedOnceMs("free")).toBe(RETIRED);
+    expect(ledger.jobsNamed("free")).toEqual([]);
   });
 
   it("leaves the ledger as fast as before for other changes", () => {

@@ -53,7 +53,7 @@ export function meterCapabilities(): bigint {
 }
 
 /** The sets of the calling thread; capget(2). Ambient ones, of a user other than root, need the inheritable set. */
-interface CapabilitySets {
+export interface CapabilitySets {
   effective: bigint;
   permitted: bigint;
   inheritable: bigint;
@@ -90,11 +90,17 @@ export function dropCapabilities(needed = KEPT_MASK): string | undefined {
   return findUnneededCapabilities(needed) === 0n ? undefined : "capset had no effect";
 }
 
-function readCapabilities(): CapabilitySets | undefined {
+/** Returns the sets of the calling thread; `undefined` where the kernel does not say. */
+export function readCapabilities(): CapabilitySets | undefined {
   const data = new Uint32Array(6);
   if (syscall("capget", header(), data) < 0) return undefined;
   const set = (index: number) => (BigInt(data[index + 3] ?? 0) << 32n) | BigInt(data[index] ?? 0);
   return { effective: set(0), permitted: set(1), inheritable: set(2) };
+}
+
+/** Sets the effective capabilities of the calling thread, and leaves the other sets. Returns 0 or −errno. */
+export function setEffective({ permitted, inheritable }: CapabilitySets, effective: bigint): number {
+  return syscall("capset", header(), encodeSets([effective, permitted, inheritable]));
 }
 
 /** struct __user_cap_header_struct { u32 version; int pid; } */

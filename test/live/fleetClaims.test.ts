@@ -1,20 +1,16 @@
 import { afterEach, describe, expect } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
+import { createSigningKey } from "../../src/fleet/keys/signingKey.ts";
 import { type Random, randomFrom } from "../chaos/random.ts";
-import {
-  ClaimNode,
-  createSigningKey,
-  LeaseNode,
-  POOL,
-  signedOffer,
-  type WorkerNode,
-} from "../support/fleet/dispatchNodes.ts";
+import { ClaimNode, LeaseNode, type WorkerNode } from "../support/fleet/dispatchNodes.ts";
 import { lacksNatsServer } from "../support/fleet/natsProgram.ts";
 import { TestHub } from "../support/fleet/natsServer.ts";
+import { POOL, signedOffer } from "../support/fleet/offers.ts";
+import { lacksRunner } from "../support/fleet/runnerNode.ts";
 import { testIf, until, useSandbox } from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
-const testWithHub = testIf(lacksNatsServer());
+const testWithHub = testIf(lacksNatsServer() ?? lacksRunner());
 
 const JOBS = 200;
 const NODES = Array.from({ length: 8 }, (_, index) => `edge-${index + 1}`);

@@ -3,7 +3,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { lacksCommand, testIf } from "../support/sandbox.ts";
 
-const UNIT = join(import.meta.dir, "../../packaging/fleet/ffrtmp-fleet-agent.service");
+const UNITS = join(import.meta.dir, "../../packaging/fleet");
+const UNIT = join(UNITS, "ffrtmp-fleet-agent.service");
 const analyzeTest = testIf(lacksCommand("systemd-analyze"));
 const MAX_EXPOSURE = 2.0;
 
@@ -21,6 +22,16 @@ test("the agent of a fleet has no capability, writes nowhere, and takes little f
   expect(
     lines.filter((line) => /^(StateDirectory|ReadWritePaths|AmbientCapabilities|Listen)/.test(line)),
   ).toEqual([]);
+});
+
+test("the service that starts jobs has no setting that a workload would inherit and suffer from", () => {
+  const lines = readFileSync(join(UNITS, "ffrtmp-fleet-runner.service"), "utf8").split("\n");
+  for (const line of ["IPAddressDeny=any", "NoNewPrivileges=yes", "KillMode=process"])
+    expect(lines).toContain(line);
+  // Namespaces, seccomp filters, priorities and limits: systemd.exec(5).
+  const inherited =
+    /^(Private|Protect(System|Home|Kernel|Control)|Restrict|SystemCall|MemoryDeny|Nice|OOMScore|UMask|Limit|IOSched|CPUSched)/;
+  expect(lines.filter((line) => inherited.test(line)).filter((line) => !/^Restart/.test(line))).toEqual([]);
 });
 
 analyzeTest("systemd finds little that the agent could do", () => {

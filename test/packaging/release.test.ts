@@ -149,6 +149,7 @@ releaseTest("the tarball can be extracted over /usr/local", () => {
     "share/ffrtmp/metering.conf",
     "share/doc/ffrtmp/copyright",
     "lib/systemd/system/ffrtmp-fleet-agent.service",
+    "lib/systemd/system/ffrtmp-fleet-runner.service",
   ])
     expect(paths).toContain(path);
   for (const path of paths.filter((each) => each.startsWith("lib/systemd/")))

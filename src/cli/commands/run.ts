@@ -17,6 +17,7 @@ import { hasCommand, readRunLine } from "../../launch/commandLine.ts";
 import { LaunchRecorder } from "../../launch/recorder.ts";
 import { locateState } from "../../ledger/location.ts";
 import { type Host, realHost } from "../../linux/host.ts";
+import { identityFrom } from "../options/identityOptions.ts";
 import { type JobFlags, jobSpecFromFlags } from "../options/jobOptions.ts";
 import { checkWorkingDirectory } from "../options/workingDirectory.ts";
 import { listenToWarnings, warn } from "../output/messages.ts";
@@ -31,6 +32,8 @@ export interface RunFlags extends JobFlags {
   detach?: boolean;
   resultFile?: string;
   progress?: boolean;
+  user?: string;
+  setenv?: Record<string, string>;
   /** The descriptor to which the background copy of `--detach` reports the start. Only that copy has it. */
   reportStart?: number;
 }
@@ -62,10 +65,12 @@ async function runJob(
 ): Promise<number> {
   rejectNoOrphansFlag(process.env);
   const workingDirectory = checkWorkingDirectory(flags.workdir);
+  const identity = identityFrom(flags);
   const { reportStart } = flags;
   if (flags.detach && reportStart === undefined) return runInBackground(flags, ["--job-id", spec.jobId]);
 
-  const start = () => startJob({ ...spec, command, workingDirectory, inherited }, flags, resultFile);
+  const start = () =>
+    startJob({ ...spec, ...identity, command, workingDirectory, inherited }, flags, resultFile);
   const { context, job, ended } = reportStart === undefined ? start() : startReporting(reportStart, start);
   if (flags.tenant !== undefined) void warnOfTotal(context, job);
   return observeRun(
@@ -86,7 +91,20 @@ function createRecorder(
 ): LaunchRecorder | undefined {
   const { detach, json, jobId, tenant, placement, statePath, resultFile, reportStart, progress, workdir } =
     flags;
-  const special = [detach, json, jobId, tenant, placement, statePath, resultFile, reportStart, progress];
+  const { user, setenv } = flags;
+  const special = [
+    detach,
+    json,
+    jobId,
+    tenant,
+    placement,
+    statePath,
+    resultFile,
+    reportStart,
+    progress,
+    user,
+    setenv,
+  ];
   const line = readRunLine(process.argv);
   if (special.some((flag) => flag !== undefined) || line === undefined) return undefined;
   if (!hasCommand(line, command) || mayHaveLostBytes([...line.words, ...command])) return undefined;

@@ -1,12 +1,12 @@
 import { headers, type Msg } from "@nats-io/transport-node";
-import type { ClaimAnswer, ClaimHub } from "../dispatch/claims.ts";
+import type { ClaimAnswer, ClaimHub } from "../dispatch/claimHub.ts";
 import type { AttemptName } from "../dispatch/spool.ts";
-import { attemptId, type Claim, claimMessage, type Loss, type Offer } from "../messages/job.ts";
+import { attemptId, type Claim, claimMessage, type Loss, lossMessage, type Offer } from "../messages/job.ts";
 import {
   CLAIMS,
-  claimRequest,
   claimSubject,
   JOBS,
+  lastInClaimsRequest,
   lastReportRequest,
   lossSubject,
   NODES,
@@ -107,17 +107,17 @@ export class JobQueue implements ClaimHub {
     return this.#store(claimSubject(job, attempt, node), claim, expected);
   }
 
-  async readClaim({
-    job,
-    attempt,
-  }: AttemptName): Promise<{ seq: number; claimId: string | undefined } | undefined> {
-    const message = await this.#hub.request(claimRequest(job, attempt, this.#node), { stream: CLAIMS });
-    const { code = 0, description } = message.headers ?? {};
-    if (code === NOT_FOUND) return undefined;
+  async readClaim(name: AttemptName): Promise<{ seq: number; claimId: string | undefined } | undefined> {
+    const message = await this.#readLast(claimSubject(name.job, name.attempt, this.#node));
+    if (message === undefined) return undefined;
     const seq = Number(message.headers?.get("Nats-Sequence"));
-    if (code !== 0 || !Number.isSafeInteger(seq))
-      throw new Error(`the hub cannot read a claim: ${code} ${description}`);
+    if (!Number.isSafeInteger(seq)) throw new Error("the hub does not say which number a claim has");
     return { seq, claimId: claimMessage.safeParse(message.json()).data?.claim_id };
+  }
+
+  async readLoss({ job, attempt }: AttemptName): Promise<Loss | undefined> {
+    const message = await this.#readLast(lossSubject(job, attempt, this.#node));
+    return lossMessage.safeParse(message?.json()).data;
   }
 
   async stateLoss(loss: Loss): Promise<void> {
@@ -133,6 +133,15 @@ export class JobQueue implements ClaimHub {
     expected.set("Nats-Expected-Stream", JOBS);
     const { kind } = await this.#store(retrySubject(pool, this.#node), offer, expected);
     if (kind === "refused") throw new Error("the hub does not take an offer");
+  }
+
+  /** Returns the last message of a subject in CLAIMS, which any server that has the stream answers. */
+  async #readLast(subject: string): Promise<Msg | undefined> {
+    const message = await this.#hub.request(lastInClaimsRequest(subject), { stream: CLAIMS });
+    const { code = 0, description } = message.headers ?? {};
+    if (code === NOT_FOUND) return undefined;
+    if (code !== 0) throw new Error(`the hub cannot read ${subject}: ${code} ${description}`);
+    return message;
   }
 
   async #store(subject: string, content: object, expected: ReturnType<typeof headers>): Promise<ClaimAnswer> {

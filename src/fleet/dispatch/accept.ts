@@ -3,13 +3,11 @@ import { ValueFault } from "../../limits/units.ts";
 import { text } from "../../policy/file/leaves.ts";
 import { isSigningPublicKey } from "../keys/signingKey.ts";
 import { isNodeName, NODE_NAME } from "../nodeConfig.ts";
+import { MAX_SLOTS } from "./slots.ts";
 import { readTrustedYaml } from "./yamlFile.ts";
 
 /** Root's permission for jobs of the fleet, which `ffrtmp fleet accept` writes. Without it, dispatch is off. */
 export const ACCEPT_FILE = "/etc/ffrtmp/fleet/accept.yaml";
-
-/** More jobs at once are no use of a machine, and each slot can be a pull that waits at the hub. */
-export const MAX_SLOTS = 1000;
 
 const POOL = `the name of a pool: ${NODE_NAME.replace("expected ", "")}`;
 const USER = "the name of a user, other than root";
@@ -39,7 +37,7 @@ const key = text(KEY, (input) => {
 // as: transcode
 // trusted: [OCX…]
 // signed_templates: false
-const acceptSchema = z.strictObject({
+export const acceptSchema = z.strictObject({
   v: z.literal(1, { error: "1" }),
   /** The pools whose jobs this machine takes. */
   pools: z.array(pool, { error: "a list of pools" }).min(1, { error: "at least one pool" }),

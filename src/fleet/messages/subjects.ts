@@ -65,9 +65,9 @@ export function submissionSubject(job: string): string {
  */
 export const OPERATOR = "_operator";
 
-/** The request for the claim of an attempt by a node, which any server that has the stream answers. */
-export function claimRequest(job: string, attempt: number, node: string): string {
-  return `$JS.API.DIRECT.GET.${CLAIMS}.${claimSubject(job, attempt, node)}`;
+/** The request for the last message of a subject of CLAIMS, which any server that has the stream answers. */
+export function lastInClaimsRequest(subject: string): string {
+  return `$JS.API.DIRECT.GET.${CLAIMS}.${subject}`;
 }
 
 /** The document with the policy of a ring. */

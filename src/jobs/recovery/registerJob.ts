@@ -1,4 +1,4 @@
-import { JobConflict, type Ledger } from "../../ledger/ledger.ts";
+import { JobConflict, type Ledger, RETIRED } from "../../ledger/ledger.ts";
 import { NotWritten } from "../../ledger/store.ts";
 import type { CgroupInUse } from "../../linux/cgroup/cgroupChanges.ts";
 import type { Context } from "../context.ts";
@@ -60,6 +60,8 @@ function tryToRegister(ledger: Ledger, job: StartingJob, once: boolean): boolean
 /** Says when an id was used, and what became of that job. */
 function usedBefore({ ledger }: Context, jobId: string): Refusal {
   const [last] = ledger.jobsNamed(jobId);
+  if (last === undefined && ledger.usedOnceMs(jobId) === RETIRED)
+    return new Refusal(`--once refuses the job id ${jobId}: ffrtmp fleet runner has refused this attempt`);
   const usedMs = last?.createdMs ?? ledger.usedOnceMs(jobId);
   const at = usedMs === undefined ? "" : ` at ${timeText(usedMs)}`;
   const hint = "choose another --job-id";

@@ -16,6 +16,8 @@ export interface Workload {
   standard: StdioList;
   /** Descriptors above 2 that the workload inherits under the same number. */
   inherited: number[];
+  /** The environment; absent: that of the caller. */
+  environment?: NodeJS.ProcessEnv;
 }
 
 /** The end of a workload, and the usage that wait(2) measured. */
@@ -31,7 +33,7 @@ export function spawnWorkload(
 ): Bun.Subprocess {
   const { command, commandBytes, path, enters, workingDirectory, standard, inherited } = workload;
   const isRaw = mayHaveLostBytes(command);
-  const env = callersEnvironment(host);
+  const env = workload.environment ?? callersEnvironment(host);
   return Bun.spawn({
     cmd: isRaw ? viaShell(path, commandBytes) : [path, ...command.slice(1)],
     ...(isRaw ? {} : { argv0: command[0] as string }),

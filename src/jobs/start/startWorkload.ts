@@ -36,7 +36,8 @@ import { cgroupInUse, registerJob } from "../recovery/registerJob.ts";
 import { withSchedulerLabels } from "../schedulerLabels.ts";
 import { findCommand } from "./findCommand.ts";
 import { restoreFileLimit } from "./inheritedFiles.ts";
-import { spawnWorkload, type Workload, type WorkloadEnd, waitForEnd } from "./spawn.ts";
+import { type spawnWorkload, type Workload, type WorkloadEnd, waitForEnd } from "./spawn.ts";
+import { type Identity, spawnAs } from "./spawnAs.ts";
 
 /** Follows a launch, to record it. */
 export interface LaunchObserver {
@@ -48,7 +49,7 @@ export interface LaunchObserver {
   spawned(enters: string | undefined): void;
 }
 
-export interface StartRequest extends JobSpec, Workload {
+export interface StartRequest extends JobSpec, Workload, Identity {
   logPath: string | null;
   /** The job is recorded, and its workload is about to start. */
   onRegistered?: () => void;
@@ -69,7 +70,7 @@ export interface StartedJob {
 export function startWorkload(
   context: Context,
   request: StartRequest,
-  start: typeof spawnWorkload = spawnWorkload,
+  start: typeof spawnWorkload = spawnAs(request),
 ): StartedJob {
   const { host, ledger, bootId } = context;
   const [command = ""] = request.command;
@@ -84,7 +85,7 @@ export function startWorkload(
     process: null,
     command: request.command,
     cwd: request.workingDirectory,
-    uid: process.geteuid?.() ?? null,
+    uid: request.user?.uid ?? process.geteuid?.() ?? null,
     ...journalOf(cgroup, scope),
     logPath: request.logPath,
   });
