@@ -1,10 +1,10 @@
 import { type Command, Option } from "commander";
-import { ACCEPT_COMMANDS } from "./acceptCommands.ts";
 import type { CommandDefinition } from "./commandDefinition.ts";
 import { DISPATCH_COMMANDS } from "./dispatchCommands.ts";
 import { addDirOption, poolNames } from "./options/fleetOptions.ts";
 import { addStateOption, addTimeOptions, parseLabel } from "./options/jobOptions.ts";
 import { wholeNumber } from "./options/optionValue.ts";
+import { QUEUE_COMMANDS } from "./queueCommands.ts";
 
 const JOIN_NOTE = `
 The invite contains the key of the node, so another user must not see it. With
@@ -22,7 +22,10 @@ export const FLEET_COMMANDS: Record<string, CommandDefinition> = {
   init: {
     description: "make the keys, the certificates and the server configuration of a new fleet",
     define: (command) =>
-      addDirOption(command).argument("<hub>", "address by which nodes reach the hub: HOST or HOST:PORT"),
+      addDirOption(command).argument(
+        "<hub>",
+        "address by which nodes reach the hub: HOST or HOST:PORT; those of three servers with commas",
+      ),
     load: async () => (await import("./commands/fleet/init.ts")).init,
   },
   up: {
@@ -33,7 +36,12 @@ export const FLEET_COMMANDS: Record<string, CommandDefinition> = {
   },
   setup: {
     description: "create the streams of a hub that runs as a service, or bring them up to date",
-    define: addDirOption,
+    define: (command) =>
+      addDirOption(command).option(
+        "--replicas <n>",
+        "keep this many copies of each stream (default for new streams: one on each server)",
+        wholeNumber(1, 5),
+      ),
     load: async () => (await import("./commands/fleet/setup.ts")).setUp,
   },
   invite: {
@@ -89,7 +97,7 @@ export const FLEET_COMMANDS: Record<string, CommandDefinition> = {
       addStateOption(command).requiredOption("--all", "confirm that all results are sent again"),
     load: async () => (await import("./commands/fleetResend.ts")).resendResults,
   },
-  ...ACCEPT_COMMANDS,
+  ...DISPATCH_COMMANDS,
   ps: {
     description:
       "list the nodes: whether each is up or silent, its jobs, results that wait, and what is wrong",
@@ -133,7 +141,7 @@ export const FLEET_COMMANDS: Record<string, CommandDefinition> = {
         .option("--json", "print JSON"),
     load: async () => (await import("./commands/fleet/sla.ts")).sla,
   },
-  ...DISPATCH_COMMANDS,
+  ...QUEUE_COMMANDS,
 };
 
 function addPeriodOptions(command: Command): Command {

@@ -88,10 +88,10 @@ export const JSON_DOCUMENTS: readonly JsonDocument[] = [
   { command: "fleet ps", form: "document", schema: z.array(nodeJson) },
   { command: "fleet jobs", form: "document", schema: z.array(fleetJobJson) },
   { command: "fleet results", form: "document", schema: z.array(fleetResultJson) },
-  { command: "fleet template check", form: "document", schema: templateCheck },
   { command: "fleet submit", form: "document", schema: z.array(submittedJson) },
   { command: "fleet restore", form: "document", schema: z.array(returnJson) },
   { command: "fleet queue", form: "document", schema: z.array(queuedJobJson) },
+  { command: "fleet template check", form: "document", schema: templateCheck },
   { command: "fleet sla", form: "document", schema: fleetSla },
   { command: "doctor", form: "document", schema: z.array(check) },
 ];

@@ -6,10 +6,11 @@ import { ClaimNode, LeaseNode, type WorkerNode } from "../support/fleet/dispatch
 import { lacksNatsServer } from "../support/fleet/natsProgram.ts";
 import { TestHub } from "../support/fleet/natsServer.ts";
 import { POOL, signedOffer } from "../support/fleet/offers.ts";
+import { lacksRunner } from "../support/fleet/runnerNode.ts";
 import { testIf, until, useSandbox } from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
-const testWithHub = testIf(lacksNatsServer());
+const testWithHub = testIf(lacksNatsServer() ?? lacksRunner());
 
 const JOBS = 200;
 const NODES = Array.from({ length: 8 }, (_, index) => `edge-${index + 1}`);

@@ -5,10 +5,11 @@ import { ClaimNode } from "../support/fleet/dispatchNodes.ts";
 import { lacksNatsServer } from "../support/fleet/natsProgram.ts";
 import { TestHub } from "../support/fleet/natsServer.ts";
 import { POOL, signedOffer } from "../support/fleet/offers.ts";
+import { lacksRunner } from "../support/fleet/runnerNode.ts";
 import { eventually, isRunning, testIf, until, useSandbox } from "../support/sandbox.ts";
 
 const sandbox = useSandbox();
-const testWithHub = testIf(lacksNatsServer());
+const testWithHub = testIf(lacksNatsServer() ?? lacksRunner());
 const KEY = createSigningKey();
 
 let open: { close(): unknown }[] = [];

@@ -67,7 +67,6 @@ const PERMISSIONS: [verb: "publish" | "subscribe", subject: string, permission: 
   ["publish", "$JS.API.SERVER.REMOVE", "may not"],
   // The queue of its pool, and its own claims.
   ["publish", "$JS.API.CONSUMER.MSG.NEXT.JOBS.live", "may"],
-  ["publish", "$JS.API.CONSUMER.INFO.JOBS.live", "may"],
   ["publish", "$JS.ACK.JOBS.live.1.1.1.1764300000000000000.0", "may"],
   ["publish", "ffrtmp.retry.live.edge-1", "may"],
   ["publish", "ffrtmp.claim.job-1.1.edge-1", "may"],
@@ -114,6 +113,7 @@ const PERMISSIONS: [verb: "publish" | "subscribe", subject: string, permission: 
   ["publish", "$JS.API.CONSUMER.PAUSE.JOBS.live", "may not"],
   ["publish", "$JS.API.CONSUMER.RESET.JOBS.live", "may not"],
   ["publish", "$JS.API.CONSUMER.LIST.JOBS", "may not"],
+  ["publish", "$JS.API.CONSUMER.INFO.JOBS.live", "may not"],
   // The server.
   ["publish", "$SYS.REQ.SERVER.PING", "may not"],
   ["subscribe", "$SYS.>", "may not"],

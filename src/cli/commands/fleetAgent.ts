@@ -8,6 +8,7 @@ import { NodeLedger } from "../../fleet/agent/nodeLedger.ts";
 import { readMachine } from "../../fleet/agent/nodeState.ts";
 import { ACCEPT_FILE } from "../../fleet/dispatch/accept.ts";
 import { CLAIMS_DIRECTORY, RUNNER_DIRECTORY } from "../../fleet/dispatch/spool.ts";
+import { templateDirectory } from "../../fleet/dispatch/template.ts";
 import { readSecret } from "../../fleet/keys/privateFile.ts";
 import { NODE_CONFIG_FILE, type NodeConfig, readNodeConfig } from "../../fleet/nodeConfig.ts";
 import { desiredFile, localCordonFile, trustedFile } from "../../fleet/nodeFiles.ts";
@@ -54,7 +55,7 @@ export async function runFleetAgent(flags: AgentFlags): Promise<number> {
 function dispatchFiles({ accept = ACCEPT_FILE, agentState, runnerState }: AgentFlags): DispatchFiles {
   return {
     accept,
-    templates: join(dirname(accept), "templates.d"),
+    templates: templateDirectory(accept),
     claims: agentState === undefined ? CLAIMS_DIRECTORY : join(agentState, "claims"),
     runner: runnerState ?? RUNNER_DIRECTORY,
   };

@@ -1,9 +1,11 @@
-import { existsSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { join } from "node:path";
+import { Refusal } from "../../jobs/errors.ts";
 import type { Job } from "../../jobs/model/job.ts";
 import { bootIdOf, isOpen } from "../../jobs/model/job.ts";
 import { stampOfLedger } from "../../ledger/readOnly.ts";
 import { readAcceptance } from "../dispatch/accept.ts";
+import { FLEET_LABEL } from "../dispatch/attemptLedger.ts";
 import {
   type AttemptName,
   claimRecord,
@@ -13,6 +15,7 @@ import {
   settledRecord,
 } from "../dispatch/spool.ts";
 import type { LedgerAttempt } from "../dispatch/standing.ts";
+import { readTemplate } from "../dispatch/template.ts";
 import { Dispatcher, type DispatcherOptions } from "./dispatcher.ts";
 import type { NodeLedger } from "./nodeLedger.ts";
 import type { NodeFacts } from "./nodeState.ts";
@@ -54,13 +57,25 @@ export function createDispatcher(
     },
     accept: () => readAcceptance(files.accept),
     cordon,
-    refuses: ({ template }, _, { signedTemplates }) =>
-      signedTemplates || existsSync(join(files.templates, `${template}.yaml`))
-        ? undefined
-        : `there is no template ${template} in ${files.templates}`,
+    refuses: ({ template }) => lacksTemplate(template, files.templates),
     evidenceStamp: () => `${stampOfLedger(ledger.path)} ${changeTimeOf(files.runner)}`,
     log,
   });
+}
+
+/**
+ * The runner looks at the parameters too, with the rights and the view of root, which the agent does not have: an attempt that the
+ * runner refuses is lost, and can be offered again.
+ */
+function lacksTemplate(name: string, directory: string): string | undefined {
+  try {
+    return readTemplate(name, directory) === undefined
+      ? `there is no template ${name} in ${directory}`
+      : undefined;
+  } catch (error) {
+    if (error instanceof Refusal) return error.message;
+    throw error;
+  }
 }
 
 /** Returns what the ledger has of attempts, by their ids in it. */
@@ -73,7 +88,7 @@ function readAttempts(
     for (const { id, job: name } of attempts) {
       const last = outbox.lastWithId(id);
       // Another job can have such an id.
-      if (last?.job.labels["fleet_job"] !== name) continue;
+      if (last?.job.labels[FLEET_LABEL] !== name) continue;
       const attempt = describe(last.job, last.result?.ending);
       if (attempt !== undefined) found.set(id, attempt);
     }

@@ -39,6 +39,7 @@ class FakeQueue {
   readClock = async () => Date.now();
   readClaim = async () => undefined;
   lastClaim = async () => 0;
+  readLoss = async () => undefined;
   stateLoss = async (loss: Loss) => void this.losses.push(loss);
   offer = async () => {};
 

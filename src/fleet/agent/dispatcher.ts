@@ -13,6 +13,8 @@ const HELD_INTERVAL_MS = 1000;
 const IDLE_INTERVAL_MS = 10_000;
 /** How often the claims on the hub are compared although the connection was not lost: a stream can be restored beneath it. */
 const COMPARE_INTERVAL_MS = 300_000;
+/** Each request that waits is a subscription, and the hub allows a node 20 of them. */
+const MAX_WAITING = 10;
 /** The pause of a queue that gives an error, such as one that does not exist. */
 const QUEUE_RETRY_MS = 10_000;
 
@@ -47,6 +49,7 @@ export class Dispatcher {
   readonly #faults: FaultLog;
   /** The pools with a request that waits at the hub. */
   readonly #waiting = new Set<string>();
+  #firstPool = 0;
   readonly #queueRetryMs = new Map<string, number>();
   #deliveries: Delivery[] = [];
   #wake = Promise.withResolvers<void>();
@@ -151,13 +154,13 @@ export class Dispatcher {
       this.#generation++;
       this.#deliveries = [];
     }
-    const [pool] = acceptance?.pools ?? [];
-    if (pool !== undefined) this.#clock.set(await queue.readClock(pool));
+    if (acceptance !== undefined) this.#clock.set(await queue.readClock());
     const missing = await this.#claims.reassert(queue);
     if (missing > 0)
       this.#options.log(
         `the hub lacked ${missing} of this node's claims, and has them again: it was restored from a backup`,
       );
+    await this.#claims.heed(queue);
     this.#confirmed = new Date().toISOString();
     this.#claims.forgetOld();
     if (epoch !== this.#epoch) this.#faults.clear();
@@ -166,8 +169,11 @@ export class Dispatcher {
 
   /** One request for each pool that has none waiting. An offer that finds no free slot any more goes back at once. */
   #pull(connection: DispatchConnection, queue: JobQueue, { pools }: Acceptance): void {
-    for (const pool of pools) {
+    // Each time from another one on: none of many pools is left out.
+    this.#firstPool = (this.#firstPool + 1) % pools.length;
+    for (const pool of [...pools.slice(this.#firstPool), ...pools.slice(0, this.#firstPool)]) {
       if (this.#waiting.has(pool) || performance.now() < (this.#queueRetryMs.get(pool) ?? 0)) continue;
+      if (this.#waiting.size >= MAX_WAITING) break;
       this.#waiting.add(pool);
       void this.#pullOne(connection, queue, pool);
     }

@@ -1,8 +1,17 @@
 import { headers, type Msg } from "@nats-io/transport-node";
-import type { ClaimAnswer, ClaimHub } from "../dispatch/claims.ts";
+import type { ClaimAnswer, ClaimHub } from "../dispatch/claimHub.ts";
 import type { AttemptName } from "../dispatch/spool.ts";
-import { attemptId, type Claim, claimMessage, type Loss, type Offer } from "../messages/job.ts";
-import { CLAIMS, claimRequest, claimSubject, JOBS, lossSubject, retrySubject } from "../messages/subjects.ts";
+import { attemptId, type Claim, claimMessage, type Loss, lossMessage, type Offer } from "../messages/job.ts";
+import {
+  CLAIMS,
+  claimSubject,
+  JOBS,
+  lastInClaimsRequest,
+  lastReportRequest,
+  lossSubject,
+  NODES,
+  retrySubject,
+} from "../messages/subjects.ts";
 import { type Hub, NOT_FOUND, type PubAck, WRONG_LAST_SEQUENCE } from "./hub.ts";
 
 // The agent speaks to JetStream in requests and headers, with the client's core alone. Source of the subjects and their answers:
@@ -18,6 +27,10 @@ const REQUEST_TIMEOUT = 408;
 const [FIRST_LEAVE_MS, MAX_LEAVE_MS] = [1000, 60_000];
 /** How far in the future an offer that must not start yet is put off: the queue has to be read again after a restart. */
 const MAX_POSTPONE_MS = 3_600_000;
+
+/** A report is sent every minute, and with each connection. */
+const RECENT_MS = 120_000;
+const [REPORT_WAIT_MS, REPORT_POLL_MS] = [5000, 200];
 
 /** An offer of the queue. It returns to the queue after 10 s unless something is said about it. */
 export interface Delivery {
@@ -41,16 +54,23 @@ export class JobQueue implements ClaimHub {
     this.#node = node;
   }
 
-  /** Reads the clock of the hub, in ms since the epoch. Throws where a pool has no queue, or is not this node's. */
-  async readClock(pool: string): Promise<number> {
-    const answer = (await this.#hub.request(`$JS.API.CONSUMER.INFO.${JOBS}.${pool}`, { stream: JOBS })).json<{
-      ts?: string;
-      error?: { description?: string };
-    }>();
-    const hubMs = Date.parse(answer.ts ?? "");
-    if (answer.error !== undefined || Number.isNaN(hubMs))
-      throw new Error(`the hub has no queue for the pool ${pool}: ${answer.error?.description ?? "no time"}`);
-    return hubMs;
+  /**
+   * Reads the clock of the hub, in ms since the epoch: from the time at which it stored the last report of this node, which says when
+   * it was sent. Throws where there is no recent report; the agent sends one with each connection.
+   */
+  async readClock(): Promise<number> {
+    const endMs = performance.now() + REPORT_WAIT_MS;
+    for (;;) {
+      const message = await this.#hub.request(lastReportRequest(this.#node), { stream: NODES });
+      const ageMs = message.headers?.code
+        ? Number.NaN
+        : Date.now() - Date.parse(message.json<{ at: string }>().at);
+      const storedMs = Date.parse(message.headers?.get("Nats-Time-Stamp") ?? "");
+      // An older one was sent before the clock of this machine was set, or by an earlier boot.
+      if (Math.abs(ageMs) < RECENT_MS && !Number.isNaN(storedMs)) return storedMs + ageMs;
+      if (performance.now() > endMs) throw new Error("the hub has no recent report of this node");
+      await Bun.sleep(REPORT_POLL_MS);
+    }
   }
 
   /** Waits for an offer of a pool. `undefined`: none has come for a time. Throws what the connection throws. */
@@ -87,17 +107,17 @@ export class JobQueue implements ClaimHub {
     return this.#store(claimSubject(job, attempt, node), claim, expected);
   }
 
-  async readClaim({
-    job,
-    attempt,
-  }: AttemptName): Promise<{ seq: number; claimId: string | undefined } | undefined> {
-    const message = await this.#hub.request(claimRequest(job, attempt, this.#node), { stream: CLAIMS });
-    const { code = 0, description } = message.headers ?? {};
-    if (code === NOT_FOUND) return undefined;
+  async readClaim(name: AttemptName): Promise<{ seq: number; claimId: string | undefined } | undefined> {
+    const message = await this.#readLast(claimSubject(name.job, name.attempt, this.#node));
+    if (message === undefined) return undefined;
     const seq = Number(message.headers?.get("Nats-Sequence"));
-    if (code !== 0 || !Number.isSafeInteger(seq))
-      throw new Error(`the hub cannot read a claim: ${code} ${description}`);
+    if (!Number.isSafeInteger(seq)) throw new Error("the hub does not say which number a claim has");
     return { seq, claimId: claimMessage.safeParse(message.json()).data?.claim_id };
+  }
+
+  async readLoss({ job, attempt }: AttemptName): Promise<Loss | undefined> {
+    const message = await this.#readLast(lossSubject(job, attempt, this.#node));
+    return lossMessage.safeParse(message?.json()).data;
   }
 
   async stateLoss(loss: Loss): Promise<void> {
@@ -113,6 +133,15 @@ export class JobQueue implements ClaimHub {
     expected.set("Nats-Expected-Stream", JOBS);
     const { kind } = await this.#store(retrySubject(pool, this.#node), offer, expected);
     if (kind === "refused") throw new Error("the hub does not take an offer");
+  }
+
+  /** Returns the last message of a subject in CLAIMS, which any server that has the stream answers. */
+  async #readLast(subject: string): Promise<Msg | undefined> {
+    const message = await this.#hub.request(lastInClaimsRequest(subject), { stream: CLAIMS });
+    const { code = 0, description } = message.headers ?? {};
+    if (code === NOT_FOUND) return undefined;
+    if (code !== 0) throw new Error(`the hub cannot read ${subject}: ${code} ${description}`);
+    return message;
   }
 
   async #store(subject: string, content: object, expected: ReturnType<typeof headers>): Promise<ClaimAnswer> {

@@ -233,6 +233,28 @@ describe("the claims of several nodes", () => {
     expect(clone.held.names()).toEqual([]);
   });
 
+  it("give up what an operator has stated as lost, and not what has begun", async () => {
+    const hub = new ModelDispatchHub();
+    const node = new ModelNode(hub, "edge-1");
+    await node.receive(someOffer("job-1"), true);
+    node.run();
+    for (const id of ["job-2", "job-3"]) await node.receive(someOffer(id), true);
+    const loss = {
+      v: 1,
+      attempt: 1,
+      node: "edge-1",
+      reason: "stated",
+      why: "gone",
+      at: "2026-11-28T00:00:00.000Z",
+    } as const;
+    for (const job of ["job-1", "job-2", "job-3"])
+      hub.state.losses.set(`${job}.1`, { ...loss, job, by: job === "job-3" ? null : "ops" });
+    await node.act((claims, connection) => claims.heed(connection));
+    expect(node.held.names().map(({ job }) => job)).toEqual(["job-1", "job-3"]);
+    node.run();
+    expect(node.starts).toEqual(["job-1.1", "job-3.1"]);
+  });
+
   it("keep an attempt that has started and that the ledger does not know any more", async () => {
     const hub = new ModelDispatchHub();
     const node = new ModelNode(hub, "edge-1");

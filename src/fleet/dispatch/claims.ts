@@ -1,5 +1,6 @@
 import { attemptId, type Claim, type JobBody, jobBody, type Loss, type Offer } from "../messages/job.ts";
 import { isDocumentFault, readUnverified, type SignedDocument } from "../messages/signed.ts";
+import type { ClaimHub } from "./claimHub.ts";
 import {
   type AttemptName,
   type AttemptStore,
@@ -10,28 +11,6 @@ import {
   type SpoolFault,
 } from "./spool.ts";
 import { judgeAttempt, type LedgerAttempt, type Standing } from "./standing.ts";
-
-/** What the hub says to a claim. `last`: the number of the message that is in the way; `undefined`: the hub does not name it. */
-export type ClaimAnswer =
-  | { readonly kind: "granted"; readonly seq: number }
-  | { readonly kind: "refused"; readonly last: number | undefined };
-
-/** The claims and losses on the hub. A call that fails says nothing about what the hub has done. */
-export interface ClaimHub {
-  /**
-   * Stores a claim. `after: "none"`: if no node has claimed the attempt. A number: if this node's last claim of the attempt has
-   * that number.
-   */
-  claim(claim: Claim, after: "none" | number): Promise<ClaimAnswer>;
-  /** Returns the number of the last claim of an attempt by any node; 0: none has claimed it. The leader answers. */
-  lastClaim(claim: Claim): Promise<number>;
-  /** Returns this node's own claim of an attempt; a server can be a little behind. */
-  readClaim(name: AttemptName): Promise<{ seq: number; claimId: string | undefined } | undefined>;
-  /** States a loss, unless one is stated already. */
-  stateLoss(loss: Loss): Promise<void>;
-  /** Puts an attempt into the queue of its pool. */
-  offer(pool: string, offer: Offer): Promise<void>;
-}
 
 /** What this node knows by itself. */
 export interface ClaimContext {
@@ -136,29 +115,52 @@ export class Claims {
    * job says so. Returns the attempts that cannot be judged, each with the reason.
    */
   async settle(hub: ClaimHub): Promise<string[]> {
-    const { entries, faults } = this.#stores.held.readAll();
-    const mine = entries.filter(({ record }) => record.state === "mine");
-    const unclear = faults.map(({ path, why }) => `${path} ${why}`);
-    if (mine.length === 0) return unclear;
-    // The runner's records before the ledger: it writes "started" when the ledger has the job.
-    const runners = mine.map((name) => this.#context.readRunner(name));
-    const ledger = this.#context.readLedger(
-      mine.map(({ job, attempt }) => ({ job, attempt, id: attemptId(job, attempt) })),
-    );
-    for (const [index, { record, ...name }] of mine.entries()) {
-      const id = attemptId(name.job, name.attempt);
-      const runner = runners[index];
-      if (isSpoolFault(runner)) {
-        unclear.push(`${runner.path} ${runner.why}`);
-        continue;
-      }
-      const standing = judgeAttempt({ runner, ledger: ledger.get(id), bootId: this.#context.bootId });
+    const { judged, unclear } = this.#judge();
+    for (const { name, record, standing } of judged) {
       if (standing.kind === "unknown")
-        unclear.push(`${id} has started here, and the ledger does not know it; it keeps its slot`);
+        unclear.push(
+          `${attemptId(name.job, name.attempt)} has started here, and the ledger does not know it; it keeps its slot. ` +
+            "If it does not run, an operator says so: ffrtmp fleet lost",
+        );
       if (standing.kind === "ended") this.#close(name, record, null);
       if (standing.kind === "lost") await this.#lose(hub, name, record, standing);
     }
     return unclear;
+  }
+
+  /**
+   * Gives up what an operator has stated as lost while this node was silent, as far as it has not begun here: a later attempt may run
+   * elsewhere. What runs, runs on.
+   */
+  async heed(hub: ClaimHub): Promise<void> {
+    for (const { name, record, runner, standing } of this.#judge().judged) {
+      const mayGo = (standing.kind === "waiting" && runner === undefined) || standing.kind === "unknown";
+      const loss = mayGo ? await hub.readLoss(name) : undefined;
+      if (loss === undefined || loss.by === null) continue;
+      this.#context.log(`${attemptId(name.job, name.attempt)} is given up: ${loss.by} has stated it as lost`);
+      this.#close(name, record, loss);
+    }
+  }
+
+  #judge() {
+    const { entries, faults } = this.#stores.held.readAll();
+    const mine = entries.filter(({ record }) => record.state === "mine");
+    const unclear = faults.map(({ path, why }) => `${path} ${why}`);
+    // The runner's records before the ledger: it writes "started" when the ledger has the job.
+    const runners = mine.map((name) => this.#context.readRunner(name));
+    const names = mine.map(({ job, attempt }) => ({ job, attempt, id: attemptId(job, attempt) }));
+    const ledger = names.length === 0 ? new Map<string, LedgerAttempt>() : this.#context.readLedger(names);
+    const judged = mine.flatMap(({ record, ...name }, index) => {
+      const runner = runners[index];
+      if (isSpoolFault(runner)) {
+        unclear.push(`${runner.path} ${runner.why}`);
+        return [];
+      }
+      const evidence = { runner, ledger: ledger.get(attemptId(name.job, name.attempt)) };
+      const standing = judgeAttempt({ ...evidence, bootId: this.#context.bootId });
+      return [{ name, record, runner, standing }];
+    });
+    return { judged, unclear };
   }
 
   /**

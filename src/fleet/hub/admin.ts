@@ -1,9 +1,9 @@
 import { type NatsConnection, RequestError } from "@nats-io/transport-node";
 import type { NKey } from "../keys/nkey.ts";
 import { inboxPrefix, lastResultRequest } from "../messages/subjects.ts";
-import { hubUrl } from "./address.ts";
+import { type HubAddress, hubUrl } from "./address.ts";
 import { connectToHub, HubRefusal } from "./connection.ts";
-import type { FleetDirectory } from "./fleetDirectory.ts";
+import { type FleetDirectory, serversOf } from "./fleetDirectory.ts";
 import { ADMIN_INBOX } from "./permissions.ts";
 
 /** A reload takes some ms, and a machine can be busy. */
@@ -20,13 +20,19 @@ export function connectAsAdmin(directory: FleetDirectory, host?: string): Promis
 /** What a hub does with a key that was just written. */
 export type Reload = "read" | "not read" | HubRefusal;
 
-/** Waits until the hub has read the version of its users that `probe` was made for. */
+/** Waits until all servers of the hub have read the version of its users that `probe` was made for. */
 export async function waitForReload(directory: FleetDirectory, probe: NKey): Promise<Reload> {
+  const servers = serversOf(directory.read());
+  const answers = await Promise.all(servers.map((server) => waitForServer(directory, probe, server)));
+  return answers.find((answer) => answer !== "read") ?? "read";
+}
+
+async function waitForServer(directory: FleetDirectory, probe: NKey, server: HubAddress): Promise<Reload> {
   const startMs = performance.now();
   const endMs = startMs + RELOAD_TIMEOUT_MS;
   while (performance.now() < endMs) {
     try {
-      const connection = await connectAs(directory, () => probe.seed, { tries: 1 });
+      const connection = await connectAs(directory, () => probe.seed, { only: [server], tries: 1 });
       await connection.close();
       return "read";
     } catch (error) {
@@ -69,14 +75,16 @@ function connectAs(
   seedOf: () => string,
   {
     host,
+    only,
     tries,
     inboxPrefix = ADMIN_INBOX,
-  }: { host?: string | undefined; tries?: number; inboxPrefix?: string } = {},
+  }: { host?: string | undefined; only?: HubAddress[]; tries?: number; inboxPrefix?: string } = {},
 ): Promise<NatsConnection> {
   // First, because it says what is missing where there is no fleet.
-  const { hub } = directory.read();
+  const fleet = directory.read();
+  const addresses = host === undefined ? (only ?? serversOf(fleet)) : [{ ...fleet.hub, host }];
   const credentials = {
-    hub: [hubUrl(host === undefined ? hub : { ...hub, host })],
+    hub: addresses.map(hubUrl),
     authority: directory.authority(),
     seed: seedOf(),
     inboxPrefix,

@@ -80,7 +80,7 @@ function stateOf(message: NodeMessage | undefined, ageMs: number, isKnown: boole
 }
 
 /** Returns what is wrong, the worst first. */
-function problemOf({ outbox, fault, watch }: NodeMessage): string | null {
+function problemOf({ outbox, fault, watch, dispatch }: NodeMessage): string | null {
   if (outbox.state === "diverged")
     return `its results are refused: ${outbox.why ?? "its ledger was cloned or restored"}`;
   if (fault !== null) return `its agent reports: ${fault}`;
@@ -88,6 +88,8 @@ function problemOf({ outbox, fault, watch }: NodeMessage): string | null {
     return `its results are not accepted${outbox.why === null ? "" : `: ${outbox.why}`}`;
   if (watch !== null && watch.state !== "running")
     return `its ffrtmp watch has ${watch.state === "died" ? "died" : "stopped"}`;
+  if (dispatch?.state === "refused" || dispatch?.state === "failing")
+    return `it takes no jobs of the fleet: ${dispatch.why ?? "its agent gives no reason"}`;
   return null;
 }
 

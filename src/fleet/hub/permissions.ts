@@ -38,7 +38,6 @@ function claimRights(node: string): string[] {
 function poolRights(node: string, pool: string, isClosed: boolean): string[] {
   return [
     ...(isClosed ? [] : [`$JS.API.CONSUMER.MSG.NEXT.${JOBS}.${pool}`]),
-    `$JS.API.CONSUMER.INFO.${JOBS}.${pool}`,
     `$JS.ACK.${JOBS}.${pool}.>`,
     retrySubject(pool, node),
   ];
@@ -56,7 +55,6 @@ export const NODE_EXPORTS = {
     "ffrtmp.loss.*.*.*",
     "ffrtmp.retry.*.*",
     "$JS.API.DIRECT.GET.*.>",
-    `$JS.API.CONSUMER.INFO.${JOBS}.*`,
     `$JS.ACK.${JOBS}.*.>`,
   ],
   streamed: [`$JS.API.CONSUMER.MSG.NEXT.${JOBS}.*`],

@@ -1,9 +1,8 @@
 import { isIPv6 } from "node:net";
 import { inboxPrefix } from "../messages/subjects.ts";
+import type { HubAddress } from "./address.ts";
 import { adminPermissions, NODE_EXPORTS, nodePermissions, type Permissions } from "./permissions.ts";
 import { MAX_MESSAGE_BYTES } from "./streams.ts";
-
-export const DEFAULT_PORT = 4222;
 
 /** The files of a hub, in one directory, from which nats-server is started. */
 export const HUB_FILES = {
@@ -11,6 +10,7 @@ export const HUB_FILES = {
   users: "users.conf",
   certificate: "server.pem",
   key: "server-key.pem",
+  authority: "ca.pem",
   pid: "nats-server.pid",
   log: "nats-server.log",
   data: "data",
@@ -19,13 +19,19 @@ export const HUB_FILES = {
 /** A node holds four subscriptions, and the operator fewer. */
 const MAX_SUBSCRIPTIONS = 20;
 
-/** Returns nats-server.conf. Its paths are relative to the directory in which the server is started. */
-export function serverConfig({ host, port }: { host: string; port: number }): string {
+/** What a port for the other servers of the hub is above that for clients. nats-server uses 4222 and 6222, too. */
+const CLUSTER_PORT_OFFSET = 2000;
+
+/**
+ * Returns nats-server.conf. Its paths are relative to the directory in which the server is started. `others`: the other servers of
+ * the same hub.
+ */
+export function serverConfig({ host, port }: HubAddress, others: readonly HubAddress[] = []): string {
   // Without an address, nats-server listens to IPv4 only. `::` takes both.
   const address = isIPv6(host) ? "[::]" : "0.0.0.0";
   return `# The hub of an ffrtmp fleet. ffrtmp wrote this file once and does not change it: it changes ${HUB_FILES.users} only.
 # Start nats-server in this directory: the paths are relative.
-server_name: ${JSON.stringify(host)}
+server_name: ${JSON.stringify(others.length === 0 ? host : `${host}:${port}`)}
 listen: "${address}:${port}"
 pid_file: "${HUB_FILES.pid}"
 max_payload: ${MAX_MESSAGE_BYTES}
@@ -39,8 +45,31 @@ jetstream {
   # Each message is on the disk before it is acknowledged: a power cut loses none.
   sync_interval: always
 }
-include "${HUB_FILES.users}"
+${others.length === 0 ? "" : clusterConfig(`${address}:${clusterPort(port)}`, others)}include "${HUB_FILES.users}"
 `;
+}
+
+/** Only a server with a certificate of the fleet's authority is accepted as a part of the hub, and no one else has such a one. */
+function clusterConfig(listen: string, others: readonly HubAddress[]): string {
+  const routes = others.map(
+    ({ host, port }) => `"tls://${host.includes(":") ? `[${host}]` : host}:${clusterPort(port)}"`,
+  );
+  return `cluster {
+  name: fleet
+  listen: "${listen}"
+  routes: [${routes.join(", ")}]
+  tls {
+    cert_file: "${HUB_FILES.certificate}"
+    key_file: "${HUB_FILES.key}"
+    ca_file: "${HUB_FILES.authority}"
+    verify: true
+  }
+}
+`;
+}
+
+function clusterPort(port: number): number {
+  return port + CLUSTER_PORT_OFFSET;
 }
 
 /**

@@ -3,6 +3,9 @@
 /** The stream of the results of all nodes. */
 export const RESULTS = "RESULTS";
 
+/** The stream of the last states of the nodes. */
+export const NODES = "NODES";
+
 /** The last state of a node. */
 export function nodeSubject(node: string): string {
   return `ffrtmp.node.${node}`;
@@ -16,6 +19,11 @@ export function resultSubject(node: string): string {
 /** The request for the last message with the results of a node, which any server that has the stream answers. */
 export function lastResultRequest(node: string): string {
   return `$JS.API.DIRECT.GET.${RESULTS}.${resultSubject(node)}`;
+}
+
+/** The request for the last state of a node as the hub has it. */
+export function lastReportRequest(node: string): string {
+  return `$JS.API.DIRECT.GET.${NODES}.${nodeSubject(node)}`;
 }
 
 /** Where a node receives the answers to its requests. */
@@ -57,9 +65,9 @@ export function submissionSubject(job: string): string {
  */
 export const OPERATOR = "_operator";
 
-/** The request for the claim of an attempt by a node, which any server that has the stream answers. */
-export function claimRequest(job: string, attempt: number, node: string): string {
-  return `$JS.API.DIRECT.GET.${CLAIMS}.${claimSubject(job, attempt, node)}`;
+/** The request for the last message of a subject of CLAIMS, which any server that has the stream answers. */
+export function lastInClaimsRequest(subject: string): string {
+  return `$JS.API.DIRECT.GET.${CLAIMS}.${subject}`;
 }
 
 /** The document with the policy of a ring. */

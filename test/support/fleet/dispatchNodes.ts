@@ -1,14 +1,16 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, chmodSync, chownSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { stringify } from "yaml";
 import type { AcceptFile } from "../../../src/fleet/dispatch/accept.ts";
 import { claimRecord, Spool } from "../../../src/fleet/dispatch/spool.ts";
 import type { SigningKey } from "../../../src/fleet/keys/signingKey.ts";
 import type { NodeConfigFile } from "../../../src/fleet/nodeConfig.ts";
+import { findUser, type UserAccount } from "../../../src/linux/proc/userAccount.ts";
 import { FFRTMP, type Sandbox } from "../sandbox.ts";
 import { CutProxy } from "./cutProxy.ts";
 import type { TestHub } from "./natsServer.ts";
 import { POOL, TEMPLATE } from "./offers.ts";
+import { RUN_AS } from "./runnerNode.ts";
 
 const PROGRAMS = resolve(import.meta.dir, "../programs");
 /** A program that takes jobs, and that can be killed at any time and started again. */
@@ -20,7 +22,7 @@ export interface WorkerNode {
   kill(which: number): Promise<void>;
 }
 
-/** A node with the compiled agent, and a runner that starts real jobs. */
+/** A node with the compiled agent and runner. */
 export class ClaimNode implements WorkerNode {
   readonly name: string;
   readonly link: CutProxy;
@@ -49,12 +51,27 @@ export class ClaimNode implements WorkerNode {
     sandbox.adoptState(this.state);
     this.etc = path("etc");
     mkdirSync(join(this.etc, "templates.d"), { recursive: true });
-    writeFileSync(join(this.etc, "templates.d", `${TEMPLATE}.yaml`), "command: [sleep, '{seconds}']\n");
+    this.#allowRecord(path("record"));
     const urls = [`nats://127.0.0.1:${this.link.port}`];
     const config: NodeConfigFile = { v: 1, node: name, hub: urls, nkey_file: hub.seedFile(name) };
     writeFileSync(join(this.etc, "node.yaml"), stringify(config));
-    this.accept({ v: 1, pools: [POOL], slots: 4, as: "nobody", trusted: [key.publicKey], ...accept });
+    this.accept({ v: 1, pools: [POOL], slots: 4, as: RUN_AS, trusted: [key.publicKey], ...accept });
     writeFileSync(this.#log, "");
+  }
+
+  /** A program that records its own start, and the template for it. */
+  #allowRecord(program: string): void {
+    const { uid, gid } = findUser(RUN_AS) as UserAccount;
+    appendFileSync(this.#starts, "");
+    chownSync(this.#starts, uid, gid);
+    chmodSync(this.#sandbox.directory, 0o755);
+    const script = `#!/bin/sh\necho "$FFRTMP_JOB.$FFRTMP_ATTEMPT" >> ${this.#starts}\nexec sleep "$1"\n`;
+    writeFileSync(program, script, { mode: 0o755 });
+    const template = {
+      command: [program, "{seconds}"],
+      params: { seconds: { type: "number", min: 0, max: 1000 } },
+    };
+    writeFileSync(join(this.etc, "templates.d", `${TEMPLATE}.yaml`), stringify(template), { mode: 0o644 });
   }
 
   /** Changes root's permission. */
@@ -86,7 +103,7 @@ export class ClaimNode implements WorkerNode {
     return new Spool(this.claims, claimRecord).names().length;
   }
 
-  /** What the agent has written, and below it the runner's faults. */
+  /** What the agent and the runner have written. */
   get log(): string {
     return readFileSync(this.#log, "utf8");
   }
@@ -96,14 +113,11 @@ export class ClaimNode implements WorkerNode {
   }
 
   #spawn(which: number): Bun.Subprocess {
-    const agent = [
-      ...[FFRTMP, "fleet", "agent", "--config", join(this.etc, "node.yaml"), "--state-path", this.state],
-      ...["--accept", join(this.etc, "accept.yaml"), "--agent-state", join(this.claims, "..")],
-      ...["--runner-state", this.runner],
-    ];
-    const program = join(PROGRAMS, "standInRunner.ts");
-    const runner = [process.execPath, program, FFRTMP, this.claims, this.runner, this.state, this.#starts];
-    const cmd = ["sh", "-c", 'exec "$@" 2>>"$0"', this.#log, ...(which === 0 ? agent : runner)];
+    const program = which === 0 ? ["agent", "--config", join(this.etc, "node.yaml")] : ["runner"];
+    const files = ["--accept", join(this.etc, "accept.yaml"), "--agent-state", join(this.claims, "..")];
+    const states = ["--runner-state", this.runner, "--state-path", this.state];
+    const args = [FFRTMP, "fleet", ...program, ...files, ...states];
+    const cmd = ["sh", "-c", 'exec "$@" 2>>"$0"', this.#log, ...args];
     return this.#sandbox.spawn(cmd, { stdout: "ignore", stderr: "ignore" });
   }
 }

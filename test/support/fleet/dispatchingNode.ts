@@ -60,6 +60,15 @@ export class DispatchingNode {
     await this.#agent?.exited;
   }
 
+  get agentPid(): number {
+    return this.#agent?.pid ?? -1;
+  }
+
+  /** Runs a job of the machine itself, whose result the agent sends. */
+  async run(id: string): Promise<void> {
+    await this.#sandbox.run(["run", "--state-path", this.#path("state"), "--job-id", id, "--", "true"]);
+  }
+
   get log(): string {
     return readFileSync(this.#path("agent.log"), "utf8");
   }

@@ -1,5 +1,5 @@
-import type { ClaimAnswer, ClaimContext, ClaimHub } from "../../../src/fleet/dispatch/claims.ts";
-import { Claims } from "../../../src/fleet/dispatch/claims.ts";
+import type { ClaimAnswer, ClaimHub } from "../../../src/fleet/dispatch/claimHub.ts";
+import { type ClaimContext, Claims } from "../../../src/fleet/dispatch/claims.ts";
 import type {
   AttemptName,
   AttemptStore,
@@ -97,6 +97,7 @@ export class ModelDispatchHub {
           const found = this.#last(`${attemptId(name.job, name.attempt)}.${node}`);
           return found && { seq: found.seq, claimId: found.claimId };
         }),
+      readLoss: ({ job, attempt }) => call(() => this.state.losses.get(attemptId(job, attempt))),
       stateLoss: (loss) =>
         call(() => {
           const id = attemptId(loss.job, loss.attempt);

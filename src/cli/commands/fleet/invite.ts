@@ -1,6 +1,6 @@
 import { hubUrl } from "../../../fleet/hub/address.ts";
 import { waitForImports } from "../../../fleet/hub/admin.ts";
-import { FleetDirectory, locateFleet } from "../../../fleet/hub/fleetDirectory.ts";
+import { FleetDirectory, locateFleet, serversOf } from "../../../fleet/hub/fleetDirectory.ts";
 import { formatInvite } from "../../../fleet/hub/invite.ts";
 import { ensureStreams } from "../../../fleet/hub/streams.ts";
 import type { NKey } from "../../../fleet/keys/nkey.ts";
@@ -24,7 +24,7 @@ export async function invite(node: string, flags: InviteFlags): Promise<number> 
     isRenewed: flags.renew ?? false,
     pools: flags.pool,
   });
-  const hub = [hubUrl(directory.read().hub)];
+  const hub = serversOf(directory.read()).map(hubUrl);
   printOut(formatInvite({ node, hub, seed: key.seed, authority: directory.authority(), pools }));
   printErr(
     `  on ${node}, as root: ffrtmp fleet join INVITE, with the line above. It contains the key of the node.`,
@@ -43,7 +43,9 @@ async function makeReady(
   key: NKey,
   pools: readonly string[],
 ): Promise<number> {
-  const { lacksDispatch } = await withHub(flags, (connection) => ensureStreams(connection, pools));
+  const { lacksDispatch } = await withHub(flags, (connection, directory) =>
+    ensureStreams(connection, pools, serversOf(directory.read()).length),
+  );
   const isReady = await waitForImports(new FleetDirectory(locateFleet(flags.dir)), node, key.seed);
   if (!isReady) {
     warn(`the hub knows ${node}, but does not yet let it reach the streams`);
