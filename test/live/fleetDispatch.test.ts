@@ -60,27 +60,27 @@ testIf(lacksNatsServer() ?? lacksRunner() ?? lacksCommand("ffmpeg"))(
     const started = () => nodes.flatMap((node) => node.listStarts());
     const endMs = performance.now() + PATIENCE_MS;
     while (started().length < JOBS && performance.now() < endMs) {
-      await Bun.sleep(random.between(50, 500));
-      const node = nodes[random.between(0, nodes.length - 1)] as WholeNode;
-      const victim = random.between(0, 11);
-      if (victim === 0) {
+      await Bun.sleep(random.between(50, 400));
+      // A program stays dead for a while: without watch, jobs have observers of their own.
+      for (const each of nodes) if (random.happens(0.4)) each.start();
+      const node = random.oneOf(nodes);
+      const victim = random.between(0, 15);
+      const [observer] = victim < 8 ? await node.observers() : [];
+      if (victim === 15) {
         process.kill(server.serverPid, "SIGKILL");
         await server.process.exited;
-        await Bun.sleep(random.between(0, 2000));
+        await Bun.sleep(random.between(0, 1000));
         server = await hub.up();
         kills.server++;
-      } else if (victim < 4) {
-        const [pid] = await node.observers();
-        if (pid === undefined) continue;
-        tryToKill(pid);
+      } else if (observer !== undefined) {
+        tryToKill(observer);
         kills.observer++;
       } else {
-        const name = PROGRAMS[victim % PROGRAMS.length] ?? "agent";
-        await node.kill(name);
-        node.start();
-        kills[name]++;
+        const name = random.oneOf(PROGRAMS);
+        if (await node.kill(name)) kills[name]++;
       }
     }
+    for (const node of nodes) node.start();
     const read = async (): Promise<ResultLine[]> => {
       const { code, stdout } = await hub.run("results", "--json", "--limit", "1000");
       const all: ResultLine[] = code === 0 ? JSON.parse(stdout) : [];

@@ -44,12 +44,15 @@ export class WholeNode extends RunnerNode {
     for (const name of PROGRAMS) if (!this.#running.has(name)) this.#running.set(name, this.#spawn(name));
   }
 
-  async kill(name: ProgramName): Promise<void> {
+  /** Returns false where it does not run. */
+  async kill(name: ProgramName): Promise<boolean> {
     const program = this.#running.get(name);
+    if (program === undefined) return false;
     this.#running.delete(name);
     appendFileSync(this.log, `test: SIGKILL of ${name}\n`);
-    program?.kill("SIGKILL");
-    await program?.exited;
+    program.kill("SIGKILL");
+    await program.exited;
+    return true;
   }
 
   /** Returns the PIDs of the processes that will record the ends of jobs. */
