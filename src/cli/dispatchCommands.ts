@@ -45,8 +45,20 @@ export const DISPATCH_COMMANDS: Record<string, CommandDefinition> = {
     load: async () => (await import("./commands/fleet/runner.ts")).runFleetRunner,
   },
   template: {
-    description: "check templates of jobs",
+    description: "check templates of jobs, or sign one for all nodes that accept it",
     subcommands: {
+      push: {
+        description: "sign a template, and store it at the hub",
+        define: (command) =>
+          addDirOption(command)
+            .argument("<file>", "template")
+            .option("--name <name>", "store it under this name (default: the name of the file without .yaml)")
+            .option(
+              "--key <file>",
+              "sign with the key in this file (default: jobs.nk beside the keys of the fleet)",
+            ),
+        load: async () => (await import("./commands/fleet/templatePush.ts")).pushTemplate,
+      },
       check: {
         description: "check a template, and print what it would execute, one argument on each line",
         define: (command) =>

@@ -118,6 +118,33 @@ testIf(lacksNatsServer() ?? lacksRunner() ?? lacksCommand("ffmpeg"))(
   },
 );
 
+testIf(lacksNatsServer() ?? lacksRunner())(
+  "a template that the operator has signed reaches a node whose root accepts such templates, and no other",
+  async () => {
+    const hub = await FleetHub.start(sandbox());
+    const trusted = [(await hub.must("key", "jobs")).trim()];
+    const nodes = ["open", "closed"].map((name) => new WholeNode(sandbox(), name));
+    for (const node of nodes) {
+      node.allow({ trusted, slots: 3, signed_templates: node.name === "open" });
+      await node.join((await hub.invite(node.name, "live")).text);
+      node.start();
+    }
+    const template = sandbox().path("env.yaml");
+    writeFileSync(template, "command: [env]\n");
+    // The operator's command has a word more than the others.
+    const push = await sandbox().run(["fleet", "template", "push", "--dir", hub.directory, template]);
+    expect([push.code, push.stderr]).toEqual([0, ""]);
+    for (const id of ["a", "b", "c"]) await hub.must("submit", "env", "--pool", "live", "--id", id);
+    const results = async (): Promise<ResultLine[]> => {
+      const { code, stdout } = await hub.run("results", "--json");
+      const all: ResultLine[] = code === 0 ? JSON.parse(stdout) : [];
+      return all.filter(({ labels }) => labels["fleet_job"] !== undefined);
+    };
+    await until("the jobs have ended", async () => (await results()).length === 3, PATIENCE_MS);
+    for (const result of await results()) expect(result).toMatchObject({ node: "open", exit_code: 0 });
+  },
+);
+
 /** A program of root's that records its start, encodes in real time, and ends with a code. */
 function writeEncoder(node: WholeNode): void {
   const program = `${node.directory}/encode`;
