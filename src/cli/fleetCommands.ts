@@ -1,9 +1,10 @@
-import { type Command, InvalidArgumentError, Option } from "commander";
-import { isNodeName, NODE_NAME } from "../fleet/token.ts";
+import { type Command, Option } from "commander";
 import type { CommandDefinition } from "./commandDefinition.ts";
 import { DISPATCH_COMMANDS } from "./dispatchCommands.ts";
+import { addDirOption, poolNames } from "./options/fleetOptions.ts";
 import { addStateOption, addTimeOptions, parseLabel } from "./options/jobOptions.ts";
 import { wholeNumber } from "./options/optionValue.ts";
+import { QUEUE_COMMANDS } from "./queueCommands.ts";
 
 const JOIN_NOTE = `
 The invite contains the key of the node, so another user must not see it. With
@@ -21,7 +22,10 @@ export const FLEET_COMMANDS: Record<string, CommandDefinition> = {
   init: {
     description: "make the keys, the certificates and the server configuration of a new fleet",
     define: (command) =>
-      addDirOption(command).argument("<hub>", "address by which nodes reach the hub: HOST or HOST:PORT"),
+      addDirOption(command).argument(
+        "<hub>",
+        "address by which nodes reach the hub: HOST or HOST:PORT; those of three servers with commas",
+      ),
     load: async () => (await import("./commands/fleet/init.ts")).init,
   },
   up: {
@@ -32,7 +36,12 @@ export const FLEET_COMMANDS: Record<string, CommandDefinition> = {
   },
   setup: {
     description: "create the streams of a hub that runs as a service, or bring them up to date",
-    define: addDirOption,
+    define: (command) =>
+      addDirOption(command).option(
+        "--replicas <n>",
+        "keep this many copies of each stream (default for new streams: one on each server)",
+        wholeNumber(1, 5),
+      ),
     load: async () => (await import("./commands/fleet/setup.ts")).setUp,
   },
   invite: {
@@ -132,13 +141,8 @@ export const FLEET_COMMANDS: Record<string, CommandDefinition> = {
         .option("--json", "print JSON"),
     load: async () => (await import("./commands/fleet/sla.ts")).sla,
   },
+  ...QUEUE_COMMANDS,
 };
-
-/** Collects names of pools, which are tokens of subjects as names of nodes are. */
-function poolNames(text: string, before: string[] = []): string[] {
-  if (!isNodeName(text)) throw new InvalidArgumentError(`${NODE_NAME}.`);
-  return [...before, text];
-}
 
 function addPeriodOptions(command: Command): Command {
   return addDirOption(command)
@@ -149,11 +153,4 @@ function addPeriodOptions(command: Command): Command {
     .option("--until <time>", "only jobs that ended earlier")
     .option("--node <node>", "only jobs of this node")
     .option("--tenant <name>", "only jobs of this tenant");
-}
-
-function addDirOption(command: Command): Command {
-  return command.option(
-    "--dir <dir>",
-    "set the directory of the operator's keys (default: FFRTMP_FLEET, ~/.config/ffrtmp/fleet)",
-  );
 }

@@ -3,7 +3,14 @@ import { bytes, described, resultSchema, text, time } from "../jobs/jsonSchemas.
 import { capacity } from "./capacitySchema.ts";
 import { daemon, health, logged, logLine } from "./daemonSchemas.ts";
 import { templateCheck } from "./dispatchSchemas.ts";
-import { fleetJobJson, fleetResultJson, nodeJson } from "./fleetSchemas.ts";
+import {
+  fleetJobJson,
+  fleetResultJson,
+  nodeJson,
+  queuedJobJson,
+  returnJson,
+  submittedJson,
+} from "./fleetSchemas.ts";
 import { inspected } from "./inspectedSchema.ts";
 import { limitChanges, returned, started } from "./jobChangeSchemas.ts";
 import { deviceUse, jobUse, listed, tenantUse } from "./jobUseSchemas.ts";
@@ -81,6 +88,9 @@ export const JSON_DOCUMENTS: readonly JsonDocument[] = [
   { command: "fleet ps", form: "document", schema: z.array(nodeJson) },
   { command: "fleet jobs", form: "document", schema: z.array(fleetJobJson) },
   { command: "fleet results", form: "document", schema: z.array(fleetResultJson) },
+  { command: "fleet submit", form: "document", schema: z.array(submittedJson) },
+  { command: "fleet restore", form: "document", schema: z.array(returnJson) },
+  { command: "fleet queue", form: "document", schema: z.array(queuedJobJson) },
   { command: "fleet template check", form: "document", schema: templateCheck },
   { command: "fleet sla", form: "document", schema: fleetSla },
   { command: "doctor", form: "document", schema: z.array(check) },

@@ -75,6 +75,79 @@ export const fleetJobJson = z
   })
   .meta({ id: "FleetJob", description: "A job that runs on a node of a fleet, as the node reported last." });
 
+const JOB_STATES = ["offered", "claimed", "running", "ended", "lost", "expired", "cancelled"] as const;
+
+const attemptJson = z.strictObject({
+  attempt: described(z.number().int(), "its number; the first one is 1"),
+  state: described(
+    z.enum([...JOB_STATES, "superseded"]),
+    "as that of the job; `superseded`: its result has arrived after an operator had stated that it is lost",
+  ),
+  node: text("the node that has claimed it; `null`: none"),
+  since: time("when this state began, by the clock of the hub; `null`: not known"),
+  reason: text("why it is lost, who has cancelled it, or how it ended; `null`: none of these"),
+  result: described(
+    z
+      .strictObject({
+        outcome: resultSchema.shape.outcome,
+        exit_code: resultSchema.shape.exit_code,
+        key: z.string(),
+      })
+      .nullable(),
+    "its end, whose `key` is that of the result; `null`: none has arrived",
+  ),
+});
+
+export const queuedJobJson = z
+  .strictObject({
+    job: described(z.string(), "the id of the job. The id of an attempt on its node is `JOB.ATTEMPT`"),
+    state: described(
+      z.enum([...JOB_STATES, "missing"]),
+      "that of its last attempt. `offered`: it waits in the queue. `claimed`: a node has it, and has not reported it as running. `lost`: that is stated, and it is not offered again. `expired`: no node has claimed it in time. `missing`: it is neither in the queue nor claimed",
+    ),
+    attempt: described(z.number().int().nullable(), "the number of its last attempt; `null`: none is known"),
+    node: text("the node that has claimed it; `null`: none"),
+    since: time("when this state began, by the clock of the hub; `null`: not known"),
+    pool: text(
+      "the pool whose nodes may claim it; `null` here and below: the hub has no signed document of it",
+    ),
+    template: text("the template that makes its command"),
+    attempts_allowed: count("how many attempts it has"),
+    rerun: described(z.enum(["never", "if_lost"]).nullable(), "whether a lost attempt is offered again"),
+    not_before: time("when it can be claimed first; `null`: at once"),
+    not_after: time("when it expires"),
+    submitted: time("when it was submitted, by the clock of the hub; `null`: not known"),
+    by: text("who submitted it"),
+    labels,
+    attempts: described(z.array(attemptJson), "its attempts, in their order"),
+  })
+  .meta({ id: "FleetQueuedJob", description: "A job that was submitted to a fleet." });
+
+export const returnJson = z
+  .strictObject({
+    node: nodeName,
+    is_back: described(z.boolean(), "true: the hub has all its claims again"),
+    last_report: time("when the hub received its last report, by the clock of the hub; `null`: never"),
+    reason: text("why it is not back; `null`: it is"),
+  })
+  .meta({ id: "FleetReturn", description: "A node of a fleet whose hub was restored from a backup." });
+
+export const submittedJson = z
+  .strictObject({
+    job: queuedJobJson.shape.job,
+    pool: described(z.string(), "the pool whose nodes may claim it"),
+    outcome: described(
+      z.enum(["submitted", "already submitted", "refused"]),
+      "`already submitted`: an earlier call has brought the same job. `refused`: the id is that of another job",
+    ),
+    reason: text("why it was refused; `null`: it was not"),
+    not_after: time("when it expires; `null`: see `fleet queue`"),
+  })
+  .meta({
+    id: "FleetSubmitted",
+    description: "The outcome of a job that `fleet submit` has brought to the hub.",
+  });
+
 /** Without the command, unless the agent sends it. */
 const { command, command_cut, command_masked } = resultSchema.shape;
 
@@ -88,6 +161,10 @@ export const fleetResultJson = resultSchema
     seq: described(z.number().int(), "its number in the ledger of the node"),
     key: described(z.string(), "the job's key, which no other job of the fleet has"),
     ledger_id: described(z.string(), "the ledger that it is from"),
+    superseded: described(
+      z.boolean(),
+      "true: an operator had stated that this attempt of a job of the fleet is lost, and another one may have run",
+    ),
   })
   .meta({
     id: "FleetResult",

@@ -67,7 +67,6 @@ const PERMISSIONS: [verb: "publish" | "subscribe", subject: string, permission: 
   ["publish", "$JS.API.SERVER.REMOVE", "may not"],
   // The queue of its pool, and its own claims.
   ["publish", "$JS.API.CONSUMER.MSG.NEXT.JOBS.live", "may"],
-  ["publish", "$JS.API.CONSUMER.INFO.JOBS.live", "may"],
   ["publish", "$JS.ACK.JOBS.live.1.1.1.1764300000000000000.0", "may"],
   ["publish", "ffrtmp.retry.live.edge-1", "may"],
   ["publish", "ffrtmp.claim.job-1.1.edge-1", "may"],
@@ -114,6 +113,7 @@ const PERMISSIONS: [verb: "publish" | "subscribe", subject: string, permission: 
   ["publish", "$JS.API.CONSUMER.PAUSE.JOBS.live", "may not"],
   ["publish", "$JS.API.CONSUMER.RESET.JOBS.live", "may not"],
   ["publish", "$JS.API.CONSUMER.LIST.JOBS", "may not"],
+  ["publish", "$JS.API.CONSUMER.INFO.JOBS.live", "may not"],
   // The server.
   ["publish", "$SYS.REQ.SERVER.PING", "may not"],
   ["subscribe", "$SYS.>", "may not"],
@@ -165,6 +165,54 @@ describe("what a node may do at the hub", () => {
     const operation = verb === "publish" ? verb : "subscription";
     expect(refused).toEqual(permission === "may" ? [] : [`${operation} ${subject}`]);
   });
+});
+
+testIf(lacks)("no answer goes where a node may not publish itself", async () => {
+  const node = await connectAsNode(invite);
+  const admin = await hub.admin();
+  const manager = await jetstreamManager(admin);
+  const others = {
+    NODES: "ffrtmp.node.edge-2",
+    RESULTS: "ffrtmp.result.edge-2",
+    CLAIMS: "ffrtmp.claim.job-7.1.edge-2",
+    KV_FLEET: "$KV.FLEET.policy.canary",
+    JOBS: "ffrtmp.job.batch",
+  };
+  const orders = ["STREAM.DELETE.NODES", "STREAM.PURGE.NODES", "CONSUMER.DELETE.JOBS.batch"];
+  const asked = [
+    ...Object.values(others),
+    ...orders.map((order) => `$JS.API.${order}`),
+    "$JS.API.CONSUMER.CREATE.RESULTS",
+    `${ADMIN_INBOX}.x`,
+  ];
+  const heard: string[] = [];
+  admin.subscribe(`${ADMIN_INBOX}.x`, { callback: (_, { subject }) => void heard.push(subject) });
+  await admin.flush();
+  // The content of a request that the server would make for the node.
+  const spy = {
+    stream_name: "RESULTS",
+    config: { deliver_subject: "_INBOX.edge-1.spy", ack_policy: "none" },
+  };
+  node.publish("ffrtmp.node.edge-1", JSON.stringify(spy));
+  for (const reply of asked) {
+    // An answer with that content, a status without content, the confirmation of a message, and jobs of the pool.
+    node.publish("$JS.API.DIRECT.GET.NODES.ffrtmp.node.edge-1", "", { reply });
+    node.publish("$JS.API.DIRECT.GET.CLAIMS.ffrtmp.claim.none.1.edge-1", "", { reply });
+    node.publish("ffrtmp.result.edge-1", "{}", { reply });
+    node.publish("$JS.API.CONSUMER.MSG.NEXT.JOBS.live", '{"batch":1,"no_wait":true}', { reply });
+  }
+  await node.flush();
+  // The server answers in order.
+  await node.request("$JS.API.DIRECT.GET.NODES.ffrtmp.node.edge-1", "");
+  for (const [stream, subject] of Object.entries(others))
+    expect([subject, await manager.streams.getMessage(stream, { last_by_subj: subject })]).toEqual([
+      subject,
+      null,
+    ]);
+  expect((await manager.streams.info("RESULTS")).state.consumer_count).toBe(0);
+  expect((await manager.consumers.info("JOBS", "batch")).name).toBe("batch");
+  expect(heard).toEqual([]);
+  await Promise.all([node.close(), admin.close()]);
 });
 
 testIf(lacks)("no name gives a node the inbox of the operator", async () => {

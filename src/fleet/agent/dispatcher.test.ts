@@ -38,8 +38,7 @@ class FakeQueue {
     else give(text);
   }
 
-  readClock = async (pool: string) => {
-    if (pool === "typo") throw new Error("the hub has no queue for the pool typo");
+  readClock = async () => {
     this.calls.push("clock");
     return Date.now();
   };
@@ -59,6 +58,7 @@ class FakeQueue {
   };
 
   pull = async (pool: string): Promise<Delivery> => {
+    if (pool === "typo") throw new Error("the hub has no queue for the pool typo");
     this.pulls.push(pool);
     this.calls.push("pull");
     const text =
@@ -122,7 +122,7 @@ function serve(
     dispatcher.wake();
   };
   const live = { isConnected: true, epoch: 0, refusal: undefined as string | undefined, ...connection };
-  ended = dispatcher.serve(live, queue as unknown as JobQueue, () => isOpen);
+  ended = dispatcher.serveQueue(live, queue as unknown as JobQueue, () => isOpen);
   return { dispatcher, queue, stores, runner, lines, live };
 }
 

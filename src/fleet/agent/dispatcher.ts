@@ -2,9 +2,11 @@ import type { Acceptance } from "../dispatch/accept.ts";
 import { type ClaimContext, type ClaimStores, Claims } from "../dispatch/claims.ts";
 import { judgeOffer } from "../dispatch/offer.ts";
 import { attemptId, type JobBody } from "../messages/job.ts";
+import type { AgentDispatch, DispatchConnection } from "./dispatchOnDemand.ts";
 import { FaultLog } from "./faultLog.ts";
+import type { Hub } from "./hub.ts";
 import { HubClock } from "./hubClock.ts";
-import type { Delivery, JobQueue } from "./jobQueue.ts";
+import { type Delivery, JobQueue } from "./jobQueue.ts";
 import type { DispatchReport } from "./nodeState.ts";
 
 /** How often the attempts of this node are looked at while there are any. */
@@ -32,17 +34,8 @@ export interface DispatcherOptions {
   log(text: string): void;
 }
 
-/** What the dispatcher needs of a connection. */
-export interface DispatchConnection {
-  readonly isConnected: boolean;
-  /** Rises with each return of the connection. */
-  readonly epoch: number;
-  /** Why no job can be taken over it; `undefined`: one can. */
-  readonly refusal: string | undefined;
-}
-
 /** Takes offers from the queues of this node's pools, claims them for the runner, and says what became of them. */
-export class Dispatcher {
+export class Dispatcher implements AgentDispatch {
   readonly #options: DispatcherOptions;
   readonly #claims: Claims;
   readonly #clock = new HubClock();
@@ -60,6 +53,8 @@ export class Dispatcher {
   #epoch = -1;
   /** Rises with each connection: an offer of an earlier one may be another node's by now. */
   #generation = 0;
+  /** When the hub was last seen to have all claims of this node. */
+  #confirmed: string | null = null;
   #report: DispatchReport = { capacity: null, dispatch: { state: "off", why: null } };
 
   constructor(options: DispatcherOptions) {
@@ -71,7 +66,7 @@ export class Dispatcher {
 
   /** What the node's report says about it. */
   get report(): DispatchReport {
-    return this.#report;
+    return { ...this.#report, claims: { known: this.#claims.known, confirmed: this.#confirmed } };
   }
 
   /** Looks again at once: the ledger has changed, or the connection has returned or ended. */
@@ -80,7 +75,12 @@ export class Dispatcher {
   }
 
   /** Works until `isOpen` returns false. Each failure is reported, and tried again. */
-  async serve(connection: DispatchConnection, queue: JobQueue, isOpen: () => boolean): Promise<void> {
+  serve(connection: DispatchConnection, hub: Hub, isOpen: () => boolean): Promise<void> {
+    return this.serveQueue(connection, new JobQueue(hub, this.#options.context.node), isOpen);
+  }
+
+  /** The same with the queues alone. */
+  async serveQueue(connection: DispatchConnection, queue: JobQueue, isOpen: () => boolean): Promise<void> {
     this.#epoch = -1;
     while (isOpen()) {
       this.#wake = Promise.withResolvers();
@@ -99,7 +99,7 @@ export class Dispatcher {
 
   async #step(connection: DispatchConnection, queue: JobQueue): Promise<void> {
     const acceptance = this.#accept();
-    if (acceptance === undefined && !this.#claims.hasAny) return;
+    if (acceptance === undefined && this.#claims.known === 0) return;
     const { refusal } = connection;
     if (refusal !== undefined) {
       this.#faults.report(`no job of the fleet is taken: ${refusal}`);
@@ -155,34 +155,31 @@ export class Dispatcher {
       this.#deliveries = [];
       this.#paused.clear();
     }
-    await this.#readClock(queue, acceptance?.pools ?? []);
+    if (acceptance !== undefined) await this.#readClock(queue);
     const missing = await this.#claims.reassert(queue);
     if (missing > 0)
       this.#options.log(
         `the hub lacked ${missing} of this node's claims, and has them again: it was restored from a backup`,
       );
     await this.#claims.heed(queue);
+    this.#confirmed = new Date().toISOString();
     this.#claims.forgetOld();
     if (epoch !== this.#epoch) this.#faults.clear();
     [this.#epoch, this.#comparedMs] = [epoch, performance.now()];
   }
 
-  /** Any pool of the hub has its time. One that has no queue there must not keep the others from working. */
-  async #readClock(queue: JobQueue, pools: readonly string[]): Promise<void> {
-    for (const pool of pools) {
-      try {
-        this.#clock.set(await queue.readClock(pool));
-        return;
-      } catch (error) {
-        this.#faults.report(messageOf(error));
-        this.#pausePool(pool, messageOf(error));
-      }
+  /** Claims of this node are its own also while the time of the hub is not known. */
+  async #readClock(queue: JobQueue): Promise<void> {
+    try {
+      this.#clock.set(await queue.readClock());
+    } catch (error) {
+      this.#faults.report(`the time of the hub is not known: ${messageOf(error)}`);
     }
   }
 
   /** One request for each pool that has none waiting. An offer that finds no free slot any more goes back at once. */
   async #pull(connection: DispatchConnection, queue: JobQueue, { pools }: Acceptance): Promise<void> {
-    if (!this.#clock.isKnown) await this.#readClock(queue, pools);
+    if (!this.#clock.isKnown) await this.#readClock(queue);
     // Without it, an offer could be taken out of the queue by a clock that is wrong.
     if (!this.#clock.isKnown) return;
     // Each time from another one on: none of many pools is left out.

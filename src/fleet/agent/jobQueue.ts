@@ -7,7 +7,9 @@ import {
   claimSubject,
   JOBS,
   lastInClaimsRequest,
+  lastReportRequest,
   lossSubject,
+  NODES,
   retrySubject,
 } from "../messages/subjects.ts";
 import { type Hub, NOT_FOUND, type PubAck, WRONG_LAST_SEQUENCE } from "./hub.ts";
@@ -25,6 +27,10 @@ const REQUEST_TIMEOUT = 408;
 const [FIRST_LEAVE_MS, MAX_LEAVE_MS] = [1000, 60_000];
 /** How far in the future an offer that must not start yet is put off: the queue has to be read again after a restart. */
 const MAX_POSTPONE_MS = 3_600_000;
+
+/** A report is sent every minute, and with each connection. */
+const RECENT_MS = 120_000;
+const [REPORT_WAIT_MS, REPORT_POLL_MS] = [5000, 200];
 
 /** An offer of the queue. It returns to the queue after 10 s unless something is said about it. */
 export interface Delivery {
@@ -48,16 +54,23 @@ export class JobQueue implements ClaimHub {
     this.#node = node;
   }
 
-  /** Reads the clock of the hub, in ms since the epoch. Throws where a pool has no queue, or is not this node's. */
-  async readClock(pool: string): Promise<number> {
-    const answer = (await this.#hub.request(`$JS.API.CONSUMER.INFO.${JOBS}.${pool}`, { stream: JOBS })).json<{
-      ts?: string;
-      error?: { description?: string };
-    }>();
-    const hubMs = Date.parse(answer.ts ?? "");
-    if (answer.error !== undefined || Number.isNaN(hubMs))
-      throw new Error(`the hub has no queue for the pool ${pool}: ${answer.error?.description ?? "no time"}`);
-    return hubMs;
+  /**
+   * Reads the clock of the hub, in ms since the epoch: from the time at which it stored the last report of this node, which says when
+   * it was sent. Throws where there is no recent report; the agent sends one with each connection.
+   */
+  async readClock(): Promise<number> {
+    const endMs = performance.now() + REPORT_WAIT_MS;
+    for (;;) {
+      const message = await this.#hub.request(lastReportRequest(this.#node), { stream: NODES });
+      const ageMs = message.headers?.code
+        ? Number.NaN
+        : Date.now() - Date.parse(message.json<{ at: string }>().at);
+      const storedMs = Date.parse(message.headers?.get("Nats-Time-Stamp") ?? "");
+      // An older one was sent before the clock of this machine was set, or by an earlier boot.
+      if (Math.abs(ageMs) < RECENT_MS && !Number.isNaN(storedMs)) return storedMs + ageMs;
+      if (performance.now() > endMs) throw new Error("the hub has no recent report of this node");
+      await Bun.sleep(REPORT_POLL_MS);
+    }
   }
 
   /** Waits for an offer of a pool. `undefined`: none has come for a time. Throws what the connection throws. */

@@ -29,7 +29,7 @@ export interface SenderState {
 }
 
 /** What the dispatcher knows. */
-export type DispatchReport = Pick<NodeMessage, "capacity" | "dispatch">;
+export type DispatchReport = Pick<NodeMessage, "capacity" | "dispatch" | "claims">;
 
 /** The parts of a node's state that change only with the machine. */
 export interface NodeFacts {

@@ -76,9 +76,9 @@ export class Claims {
       .join(" ");
   }
 
-  /** Returns true where this node has claims, of attempts that have ended too. */
-  get hasAny(): boolean {
-    return this.#stores.held.names().length > 0 || this.#stores.settled.names().length > 0;
+  /** How many attempts this node has claimed, or asks for, that have ended too. */
+  get known(): number {
+    return this.#stores.held.names().length + this.#stores.settled.names().length;
   }
 
   /** Takes an offer that this node accepts: records it, and asks the hub for the claim. */

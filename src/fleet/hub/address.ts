@@ -1,6 +1,7 @@
 import { isIP, isIPv6 } from "node:net";
 import { Refusal } from "../../jobs/errors.ts";
-import { DEFAULT_PORT } from "./serverConfig.ts";
+
+const DEFAULT_PORT = 4222;
 
 /** Where nodes and the operator connect to a hub. */
 export interface HubAddress {
@@ -25,6 +26,19 @@ export function parseHubAddress(text: string): HubAddress {
     `${JSON.stringify(text)} is no address of a hub`,
     "name it as nodes can reach it: hub.example.net, 10.0.0.7:4222 or [2001:db8::1]:4222",
   );
+}
+
+/** Reads one address, or those of the three or five servers of one hub, with commas between them. Throws a Refusal. */
+export function parseHubAddresses(text: string): [HubAddress, ...HubAddress[]] {
+  const [first = "", ...rest] = text.split(",");
+  const all: [HubAddress, ...HubAddress[]] = [parseHubAddress(first), ...rest.map(parseHubAddress)];
+  if (![1, 3, 5].includes(all.length))
+    throw new Refusal(
+      `a hub has one server, three or five, and not ${all.length}`,
+      "an even number survives no more losses than the odd one below it",
+    );
+  if (new Set(all.map(hubUrl)).size < all.length) throw new Refusal(`${text} names a server twice`);
+  return all;
 }
 
 /** Returns `tls://host:port`. */

@@ -1,8 +1,9 @@
-import type { NatsConnection } from "@nats-io/transport-node";
+import { type NatsConnection, RequestError } from "@nats-io/transport-node";
 import type { NKey } from "../keys/nkey.ts";
-import { hubUrl } from "./address.ts";
+import { inboxPrefix, lastResultRequest } from "../messages/subjects.ts";
+import { type HubAddress, hubUrl } from "./address.ts";
 import { connectToHub, HubRefusal } from "./connection.ts";
-import type { FleetDirectory } from "./fleetDirectory.ts";
+import { type FleetDirectory, serversOf } from "./fleetDirectory.ts";
 import { ADMIN_INBOX } from "./permissions.ts";
 
 /** A reload takes some ms, and a machine can be busy. */
@@ -19,13 +20,19 @@ export function connectAsAdmin(directory: FleetDirectory, host?: string): Promis
 /** What a hub does with a key that was just written. */
 export type Reload = "read" | "not read" | HubRefusal;
 
-/** Waits until the hub has read the version of its users that `probe` was made for. */
+/** Waits until all servers of the hub have read the version of its users that `probe` was made for. */
 export async function waitForReload(directory: FleetDirectory, probe: NKey): Promise<Reload> {
+  const servers = serversOf(directory.read());
+  const answers = await Promise.all(servers.map((server) => waitForServer(directory, probe, server)));
+  return answers.find((answer) => answer !== "read") ?? "read";
+}
+
+async function waitForServer(directory: FleetDirectory, probe: NKey, server: HubAddress): Promise<Reload> {
   const startMs = performance.now();
   const endMs = startMs + RELOAD_TIMEOUT_MS;
   while (performance.now() < endMs) {
     try {
-      const connection = await connectAs(directory, () => probe.seed, { tries: 1 });
+      const connection = await connectAs(directory, () => probe.seed, { only: [server], tries: 1 });
       await connection.close();
       return "read";
     } catch (error) {
@@ -38,18 +45,49 @@ export async function waitForReload(directory: FleetDirectory, probe: NKey): Pro
   return "not read";
 }
 
+/**
+ * Waits until a node that was just added reaches the streams. A server that has read its users once knows the node, and not yet
+ * the subjects that its account imports. Returns false where it does not reach them.
+ */
+export async function waitForImports(
+  directory: FleetDirectory,
+  node: string,
+  seed: string,
+): Promise<boolean> {
+  const endMs = performance.now() + RELOAD_TIMEOUT_MS;
+  while (performance.now() < endMs) {
+    const connection = await connectAs(directory, () => seed, { inboxPrefix: inboxPrefix(node) });
+    try {
+      await connection.request(lastResultRequest(node), "", { timeout: RELOAD_TIMEOUT_MS });
+      return true;
+    } catch (error) {
+      if (!(error instanceof RequestError && error.isNoResponders())) throw error;
+    } finally {
+      await connection.close();
+    }
+    await Bun.sleep(POLL_MS);
+  }
+  return false;
+}
+
 function connectAs(
   directory: FleetDirectory,
   seedOf: () => string,
-  { host, tries }: { host?: string | undefined; tries?: number } = {},
+  {
+    host,
+    only,
+    tries,
+    inboxPrefix = ADMIN_INBOX,
+  }: { host?: string | undefined; only?: HubAddress[]; tries?: number; inboxPrefix?: string } = {},
 ): Promise<NatsConnection> {
   // First, because it says what is missing where there is no fleet.
-  const { hub } = directory.read();
+  const fleet = directory.read();
+  const addresses = host === undefined ? (only ?? serversOf(fleet)) : [{ ...fleet.hub, host }];
   const credentials = {
-    hub: [hubUrl(host === undefined ? hub : { ...hub, host })],
+    hub: addresses.map(hubUrl),
     authority: directory.authority(),
     seed: seedOf(),
-    inboxPrefix: ADMIN_INBOX,
+    inboxPrefix,
     name: "ffrtmp fleet",
   };
   return connectToHub(credentials, tries);

@@ -95,7 +95,8 @@ function explain(error: unknown, hub: readonly string[]): HubRefusal {
     `cannot connect to ${where}: ${reason}`,
     "check that nats-server runs there, and that its name and port can be reached from here",
     "unreachable",
-    code === "EPIPE" || code === "ECONNRESET",
+    // The client gives no reason where the server closes the connection before it has said anything.
+    code === "EPIPE" || code === "ECONNRESET" || (code === undefined && !isSlow),
   );
 }
 

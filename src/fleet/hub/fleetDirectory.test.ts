@@ -26,7 +26,7 @@ test("a fleet that this release did not write is refused, and a change of it wri
 
 test("each of several changes at once is confirmed by its own user, also when the hub has read a later version", () => {
   const fleet = new FleetDirectory(join(directory, "many"));
-  fleet.create({ host: "hub.example", port: 4222 });
+  fleet.create([{ host: "hub.example", port: 4222 }]);
   const probes = Array.from({ length: 5 }, (_, index) => fleet.addNode(`edge-${index}`).probe);
   const users = readFileSync(join(fleet.hub, "users.conf"), "utf8");
   for (const { publicKey } of probes) expect(users).toContain(publicKey);
@@ -37,7 +37,7 @@ test("each of several changes at once is confirmed by its own user, also when th
 
 test("a node that the fleet does not have is not removed, whatever its name", () => {
   const fleet = new FleetDirectory(join(directory, "named"));
-  fleet.create({ host: "hub.example", port: 4222 });
+  fleet.create([{ host: "hub.example", port: 4222 }]);
   for (const name of ["constructor", "toString", "edge-1"])
     expect(() => fleet.removeNode(name)).toThrow(`the fleet has no node ${name}`);
   fleet.addNode("constructor");

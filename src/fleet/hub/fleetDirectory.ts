@@ -6,7 +6,7 @@ import { Refusal } from "../../jobs/errors.ts";
 import { closeFd } from "../../sys/descriptor.ts";
 import { describeErrno, errnoOf } from "../../sys/errno.ts";
 import { lockFile } from "../../sys/fileLock.ts";
-import { makeAuthority, makeServerCertificate } from "../keys/authority.ts";
+import { type Certificate, makeAuthority, makeServerCertificate } from "../keys/authority.ts";
 import { createNKey, type NKey } from "../keys/nkey.ts";
 import { readSecret, writePrivate } from "../keys/privateFile.ts";
 import { createSigningKey, type SigningKey, signingKeyOf } from "../keys/signingKey.ts";
@@ -29,6 +29,8 @@ const FILES = {
 const fleetFile = z.object({
   v: z.literal(1),
   hub: z.object({ host: z.string(), port: z.number() }),
+  /** The other servers of the hub. */
+  servers: z.array(z.object({ host: z.string(), port: z.number() })).default([]),
   admin: z.string(),
   nodes: z.record(
     z.string(),
@@ -40,6 +42,8 @@ const fleetFile = z.object({
     }),
   ),
   probes: z.array(z.string()).default([]),
+  /** Since when no node may take jobs out of a queue, because the hub is restored from a backup; `null`: they may. */
+  closed: z.iso.datetime().nullable().default(null),
 });
 
 /** Commands that run at once each wait for their own version of the users to be read, or for a later one. */
@@ -54,6 +58,11 @@ const LOCK_POLL_MS = 20;
 export type SigningPurpose = "policy" | "jobs";
 
 export type Fleet = z.infer<typeof fleetFile>;
+
+/** Returns the addresses of all servers of a hub. */
+export function serversOf({ hub, servers }: Fleet): HubAddress[] {
+  return [hub, ...servers];
+}
 
 /** Returns the names of the pools that nodes of a fleet are in, sorted. */
 export function poolsOf({ nodes }: Fleet): string[] {
@@ -86,8 +95,21 @@ export class FleetDirectory {
     return existsSync(this.#file("fleet"));
   }
 
-  /** Makes the keys, certificates and configuration of a new fleet. Throws a Refusal; then nothing has changed. */
-  create(address: HubAddress): void {
+  /** The directories of all servers, the one above first. */
+  #serverDirectories(count: number): string[] {
+    return Array.from({ length: count }, (_, index) => (index === 0 ? this.hub : `${this.hub}-${index + 1}`));
+  }
+
+  /** The directories of all servers of a hub, the one of the first server first. */
+  get serverDirectories(): string[] {
+    return this.#serverDirectories(serversOf(this.read()).length);
+  }
+
+  /**
+   * Makes the keys, certificates and configuration of a new fleet, whose hub has these servers. Throws a Refusal; then nothing has
+   * changed.
+   */
+  create(addresses: readonly [HubAddress, ...HubAddress[]]): void {
     if (this.exists)
       throw new Refusal(
         `${this.path} already has the keys of a fleet, whose hub is ${hubUrl(this.read().hub)}`,
@@ -95,22 +117,38 @@ export class FleetDirectory {
       );
     // Before anything is written: these can fail.
     const authority = makeAuthority();
-    // Under each of these names the hub's own machine reaches it.
-    const hosts = new Set([address.host, "localhost", "127.0.0.1", "::1"]);
-    const server = makeServerCertificate(authority, [...hosts]);
+    const servers = addresses.map(({ host }) => {
+      // Under each of these names the server's own machine reaches it.
+      const hosts = new Set([host, "localhost", "127.0.0.1", "::1"]);
+      return makeServerCertificate(authority, [...hosts]);
+    });
     const admin = createNKey();
     this.#change(() => {
-      mkdirSync(this.hub, { mode: 0o700, recursive: true });
       writePrivate(this.#file("authorityKey"), authority.key);
       writePrivate(this.#file("authority"), authority.certificate);
       writePrivate(this.#file("admin"), `${admin.seed}\n`);
       for (const purpose of ["policy", "jobs"] as const)
         writePrivate(this.#file(purpose), `${createSigningKey().seed}\n`);
-      writePrivate(join(this.hub, HUB_FILES.certificate), server.certificate);
-      writePrivate(join(this.hub, HUB_FILES.key), server.key);
-      writePrivate(join(this.hub, HUB_FILES.config), serverConfig(address));
+      for (const [index, path] of this.#serverDirectories(addresses.length).entries()) {
+        const [server, address] = [servers[index], addresses[index]] as [Certificate, HubAddress];
+        const others = addresses.filter((each) => each !== address);
+        mkdirSync(path, { mode: 0o700, recursive: true });
+        writePrivate(join(path, HUB_FILES.certificate), server.certificate);
+        writePrivate(join(path, HUB_FILES.key), server.key);
+        if (others.length > 0) writePrivate(join(path, HUB_FILES.authority), authority.certificate);
+        writePrivate(join(path, HUB_FILES.config), serverConfig(address, others));
+      }
       // Last, because it is what makes a fleet of the directory.
-      this.#writeFleet({ v: 1, hub: address, admin: admin.publicKey, nodes: {}, probes: [] });
+      const [hub, ...rest] = addresses;
+      this.#writeFleet({
+        v: 1,
+        hub,
+        servers: rest,
+        admin: admin.publicKey,
+        nodes: {},
+        probes: [],
+        closed: null,
+      });
     }, true);
   }
 
@@ -169,6 +207,11 @@ export class FleetDirectory {
     return { probe };
   }
 
+  /** Closes the queues of all pools, or opens them. Returns the key of a user for one look: see `#writeFleet`. */
+  setClosed(closed: Date | null): NKey {
+    return this.#change(() => this.#writeFleet({ ...this.read(), closed: closed?.toISOString() ?? null }));
+  }
+
   /** The certificate of the fleet's authority, as PEM. */
   authority(): string {
     return readFile(this.#file("authority"));
@@ -193,10 +236,11 @@ export class FleetDirectory {
     const probe = createNKey();
     const probes = [probe.publicKey, ...fleet.probes].slice(0, MAX_PROBES);
     const nodes = new Map(Object.entries(fleet.nodes));
-    const users = usersConfig({ admin: fleet.admin, probes, nodes });
+    const users = usersConfig({ admin: fleet.admin, probes, nodes, isClosed: fleet.closed !== null });
     // The fleet first: the users are made from it, and again by the next change.
     writePrivate(this.#file("fleet"), `${JSON.stringify({ ...fleet, probes }, undefined, 2)}\n`);
-    writePrivate(join(this.hub, HUB_FILES.users), users);
+    for (const path of this.#serverDirectories(serversOf(fleet).length))
+      writePrivate(join(path, HUB_FILES.users), users);
     return probe;
   }
 

@@ -12,9 +12,9 @@ export const ADMIN_INBOX = "_INBOX._admin";
 /**
  * A node reports its own state and results, reads back the last of its own, and reads signed documents. In a pool, it also
  * takes jobs from the pool's queue, and writes and reads back its own claims and losses. Everything else is denied, as the
- * server does with a list that allows.
+ * server does with a list that allows. `isClosed`: it takes no jobs, and does all the rest.
  */
-export function nodePermissions(node: string, pools: readonly string[] = []): Permissions {
+export function nodePermissions(node: string, pools: readonly string[] = [], isClosed = false): Permissions {
   const documents = ["$KV.FLEET.policy.*", "$KV.FLEET.template.*", `$KV.FLEET.node.${node}`];
   const own = { NODES: nodeSubject(node), RESULTS: resultSubject(node) };
   return {
@@ -23,7 +23,7 @@ export function nodePermissions(node: string, pools: readonly string[] = []): Pe
       ...Object.entries(own).map(([stream, subject]) => `$JS.API.DIRECT.GET.${stream}.${subject}`),
       ...documents.map((subject) => `$JS.API.DIRECT.GET.KV_FLEET.${subject}`),
       ...(pools.length > 0 ? claimRights(node) : []),
-      ...pools.flatMap((pool) => poolRights(node, pool)),
+      ...pools.flatMap((pool) => poolRights(node, pool, isClosed)),
     ],
     subscribe: [`${inboxPrefix(node)}.>`, ...documents],
   };
@@ -35,14 +35,31 @@ function claimRights(node: string): string[] {
   return [...own, ...own.map((subject) => `$JS.API.DIRECT.GET.${CLAIMS}.${subject}`)];
 }
 
-function poolRights(node: string, pool: string): string[] {
+function poolRights(node: string, pool: string, isClosed: boolean): string[] {
   return [
-    `$JS.API.CONSUMER.MSG.NEXT.${JOBS}.${pool}`,
-    `$JS.API.CONSUMER.INFO.${JOBS}.${pool}`,
+    ...(isClosed ? [] : [`$JS.API.CONSUMER.MSG.NEXT.${JOBS}.${pool}`]),
     `$JS.ACK.${JOBS}.${pool}.>`,
     retrySubject(pool, node),
   ];
 }
+
+/**
+ * The subjects of the fleet's account that nodes use from their own accounts. `services` have one answer at most, `streamed`
+ * ones any number: a request for jobs is answered by each job, or by a status.
+ */
+export const NODE_EXPORTS = {
+  services: [
+    "ffrtmp.node.*",
+    "ffrtmp.result.*",
+    "ffrtmp.claim.*.*.*",
+    "ffrtmp.loss.*.*.*",
+    "ffrtmp.retry.*.*",
+    "$JS.API.DIRECT.GET.*.>",
+    `$JS.ACK.${JOBS}.*.>`,
+  ],
+  streamed: [`$JS.API.CONSUMER.MSG.NEXT.${JOBS}.*`],
+  streams: ["$KV.FLEET.>"],
+} as const;
 
 /** The operator creates streams, reads all of them, and writes the documents, which are signed. */
 export function adminPermissions(): Permissions {

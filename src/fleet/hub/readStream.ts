@@ -37,10 +37,18 @@ const BATCH = 1000;
 /** The longest wait for a batch to become full. */
 const WAIT_MS = 5000;
 
-/**
- * Reads a stream up to its end, by a consumer that exists for this read alone and that starts again by itself when the
- * connection loses a message. Throws a Refusal where the hub has no such stream.
- */
+/** A message of a stream, as it is. */
+export interface RawMessage {
+  readonly subject: string;
+  /** Its number in the stream. */
+  readonly seq: number;
+  /** When the hub stored it, by the clock of the hub: ms since the epoch. */
+  readonly atMs: number;
+  /** `undefined`: it is no JSON. */
+  readonly json: unknown;
+}
+
+/** Reads the messages of the nodes. Throws a Refusal where the hub has no such stream. */
 export async function readStream<T>(
   connection: NatsConnection,
   stream: "NODES" | "RESULTS",
@@ -48,28 +56,43 @@ export async function readStream<T>(
   { node, sinceMs, onlyLast }: ReadOptions = {},
 ): Promise<StreamPart<T>> {
   const prefix = { NODES: "ffrtmp.node.", RESULTS: "ffrtmp.result." }[stream];
+  const part = await readMessages(connection, stream, [`${prefix}${node ?? "*"}`], { sinceMs, onlyLast });
+  const messages = part.messages.map(({ subject, atMs, json }) => ({
+    node: subject.slice(prefix.length),
+    atMs,
+    message: schema.safeParse(json).data,
+  }));
+  return { messages, hubNowMs: part.hubNowMs };
+}
+
+/**
+ * Reads a stream up to its end, by a consumer that exists for this read alone and that starts again by itself when the
+ * connection loses a message. Throws a Refusal where the hub has no such stream. A queue cannot be read so.
+ */
+export async function readMessages(
+  connection: NatsConnection,
+  stream: string,
+  subjects: string[],
+  { sinceMs, onlyLast = false }: { sinceMs?: number | undefined; onlyLast?: boolean | undefined } = {},
+): Promise<{ messages: RawMessage[]; hubNowMs: number }> {
   const hubNowMs = await hubTime(connection, stream);
   const consumer = await jetstream(connection).consumers.get(stream, {
-    filter_subjects: `${prefix}${node ?? "*"}`,
+    filter_subjects: subjects,
     ...(onlyLast ? { deliver_policy: DeliverPolicy.LastPerSubject } : {}),
     ...(sinceMs === undefined
       ? {}
       : { deliver_policy: DeliverPolicy.StartTime, opt_start_time: new Date(sinceMs).toISOString() }),
   });
-  const messages: Stored<T>[] = [];
+  const messages: RawMessage[] = [];
   let { num_pending: pending } = await consumer.info();
   while (pending > 0) {
     const before = messages.length;
-    for await (const { subject, info, data } of await consumer.fetch({
+    for await (const { subject, seq, info, data } of await consumer.fetch({
       max_messages: BATCH,
       expires: WAIT_MS,
     })) {
-      const message = parseMessage(schema, data);
-      messages.push({
-        node: subject.slice(prefix.length),
-        atMs: Math.round(info.timestampNanos / 1e6),
-        message,
-      });
+      const atMs = Math.round(info.timestampNanos / 1e6);
+      messages.push({ subject, seq, atMs, json: parseJson(data) });
       pending = info.pending;
       if (pending === 0) break;
     }
@@ -97,9 +120,9 @@ async function hubTime(connection: NatsConnection, stream: string): Promise<numb
   }
 }
 
-function parseMessage<T>(schema: z.ZodType<T>, data: Uint8Array): T | undefined {
+export function parseJson(data: Uint8Array): unknown {
   try {
-    return schema.safeParse(JSON.parse(new TextDecoder().decode(data))).data;
+    return JSON.parse(new TextDecoder().decode(data));
   } catch {
     return undefined;
   }

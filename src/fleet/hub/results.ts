@@ -38,6 +38,8 @@ export type FleetResult = z.output<typeof shownResult> & {
   readonly node: string;
   readonly stored: string;
   readonly ledger_id: string;
+  /** An operator had stated that this attempt of a job is lost. */
+  readonly superseded: boolean;
 };
 
 /** Results whose jobs ended in a period, and how many of the stored ones cannot be read. */
@@ -48,12 +50,14 @@ export interface FoundResults {
 
 /**
  * Returns the results of the jobs that ended from `sinceMs` on and before `untilMs`, the latest end first. A job whose ledger
- * was copied to another node is listed once, under the node that sent it first.
+ * was copied to another node is listed once, under the node that sent it first. `statedLost`: the attempts of which an operator
+ * has stated a loss, by `attemptOnNode`.
  */
 export function listResults(
   { messages }: StreamPart<z.output<typeof storedResults>>,
   sinceMs: number,
   untilMs: number,
+  statedLost: ReadonlySet<string> = new Set(),
 ): FoundResults {
   const results = new Map<string, FleetResult>();
   let unreadable = 0;
@@ -65,7 +69,12 @@ export function listResults(
       else {
         const endMs = endMsOf(data);
         // The stored message vouches for these, so they come last.
-        const source = { node, stored: new Date(atMs).toISOString(), ledger_id: message?.ledger_id ?? "" };
+        const source = {
+          node,
+          stored: new Date(atMs).toISOString(),
+          ledger_id: message?.ledger_id ?? "",
+          superseded: statedLost.has(attemptOnNode(node, data.job_id)),
+        };
         if (Number.isNaN(endMs)) unreadable++;
         else if (endMs >= sinceMs && endMs < untilMs && !results.has(data.key))
           results.set(data.key, { ...data, ...source });
@@ -73,6 +82,11 @@ export function listResults(
     }
   }
   return { results: [...results.values()].sort((a, b) => endMsOf(b) - endMsOf(a)), unreadable };
+}
+
+/** Names an attempt of a fleet's job, by its node and its id in the ledger there. */
+export function attemptOnNode(node: string, id: string): string {
+  return `${node} ${id}`;
 }
 
 /** Where the end was not observed, a time at which the job had ended. */

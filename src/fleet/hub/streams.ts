@@ -19,7 +19,9 @@ import { lacksDispatch } from "./serverVersion.ts";
 export const MAX_MESSAGE_BYTES = 256 * 1024;
 
 const DAY_NS = 86_400e9;
-/** How long a claim is kept. No job may be offered for longer. */
+/** The server allows no more. */
+const MAX_REPLICAS = 5;
+/** How long a claim is kept: longer than any job may be offered. */
 const CLAIM_DAYS = 400;
 /** The shortest that the server allows. No message has an id, so none is looked up. */
 const SHORTEST_WINDOW_NS = 100e6;
@@ -83,12 +85,12 @@ const DISPATCH_STREAMS: typeof STREAMS = {
     created: { retention: RetentionPolicy.Workqueue },
   },
   /**
-   * Who owns which attempt, and which attempts are lost. When it is full, nothing more can be claimed; no claim makes room for
+   * Which jobs were submitted, who owns which attempt, and which attempts are lost. When it is full, nothing more can be claimed; no claim makes room for
    * another one, and none can be deleted: a job whose claim is gone could run a second time.
    */
   [CLAIMS]: {
     fixed: {
-      subjects: ["ffrtmp.claim.*.*.*", "ffrtmp.loss.*.*.*"],
+      subjects: ["ffrtmp.claim.*.*.*", "ffrtmp.loss.*.*.*", "ffrtmp.submitted.*"],
       discard: DiscardPolicy.New,
       allow_direct: true,
       duplicate_window: SHORTEST_WINDOW_NS,
@@ -107,16 +109,21 @@ export interface Ensured {
 }
 
 /**
- * Creates the streams of a fleet and the queues of its pools that are missing, and corrects those that exist. Throws a Refusal.
+ * Creates the streams of a fleet and the queues of its pools that are missing, and corrects those that exist. `servers`: how
+ * many the hub has; a new stream has a copy on each, up to five. `replicas`: how many copies those that exist are to have; absent: as
+ * many as they have. Throws a Refusal.
  */
-export async function ensureStreams(connection: NatsConnection, pools: readonly string[]): Promise<Ensured> {
+export async function ensureStreams(
+  connection: NatsConnection,
+  pools: readonly string[],
+  servers = 1,
+  replicas?: number,
+): Promise<Ensured> {
   try {
     const manager = await jetstreamManager(connection);
     const lacks = lacksDispatch(connection);
-    const streams = await ensureEach(
-      manager,
-      lacks === undefined ? { ...STREAMS, ...DISPATCH_STREAMS } : STREAMS,
-    );
+    const wanted = lacks === undefined ? { ...STREAMS, ...DISPATCH_STREAMS } : STREAMS;
+    const streams = await ensureEach(manager, wanted, Math.min(servers, MAX_REPLICAS), replicas);
     const queues = lacks === undefined ? await ensurePools(manager, pools) : { created: [], changed: [] };
     return {
       created: [...streams.created, ...queues.created],
@@ -131,16 +138,26 @@ export async function ensureStreams(connection: NatsConnection, pools: readonly 
 async function ensureEach(
   manager: JetStreamManager,
   streams: typeof STREAMS,
+  newReplicas: number,
+  replicas: number | undefined,
 ): Promise<{ created: string[]; changed: string[] }> {
   const [created, changed]: [string[], string[]] = [[], []];
   for (const [name, { fixed, chosen, created: atCreation = {} }] of Object.entries(streams)) {
     const found = await findStream(manager, name);
     if (found === undefined) {
-      const storage = { retention: RetentionPolicy.Limits, storage: StorageType.File };
+      const storage = {
+        retention: RetentionPolicy.Limits,
+        storage: StorageType.File,
+        num_replicas: newReplicas,
+      };
       await manager.streams.add({ name, ...storage, ...fixed, ...chosen, ...atCreation });
       created.push(name);
-    } else if (differs(found, fixed)) {
-      await manager.streams.update(name, { ...found, ...fixed });
+    } else if (differs(found, fixed) || found.num_replicas !== (replicas ?? found.num_replicas)) {
+      await manager.streams.update(name, {
+        ...found,
+        ...fixed,
+        num_replicas: replicas ?? found.num_replicas,
+      });
       changed.push(name);
     }
   }

@@ -76,7 +76,8 @@ subjectKeyIdentifier = hash
 [server]
 basicConstraints = critical, CA:FALSE
 keyUsage = critical, digitalSignature
-extendedKeyUsage = serverAuth
+# Servers of one hub are clients of each other.
+extendedKeyUsage = serverAuth, clientAuth
 authorityKeyIdentifier = keyid
 subjectAltName = ${hosts.map(alternativeName).join(",") || "DNS:none.invalid"}
 `;

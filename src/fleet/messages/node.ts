@@ -90,6 +90,11 @@ export const nodeMessage = z.object({
       why: z.string().nullable(),
     })
     .optional(),
+  /**
+   * The attempts that it has claimed, ended ones too, and when it saw last, by its own clock, that the hub has these claims; `null`:
+   * not since the start of the agent. Absent in reports of earlier releases.
+   */
+  claims: z.object({ known: count, confirmed: z.string().nullable() }).optional(),
   /** Why the ledger cannot be read; `null`: it can. Then the keys that are read from it are empty. */
   fault: z.string().nullable(),
 });

@@ -3,6 +3,9 @@
 /** The stream of the results of all nodes. */
 export const RESULTS = "RESULTS";
 
+/** The stream of the last states of the nodes. */
+export const NODES = "NODES";
+
 /** The last state of a node. */
 export function nodeSubject(node: string): string {
   return `ffrtmp.node.${node}`;
@@ -16,6 +19,11 @@ export function resultSubject(node: string): string {
 /** The request for the last message with the results of a node, which any server that has the stream answers. */
 export function lastResultRequest(node: string): string {
   return `$JS.API.DIRECT.GET.${RESULTS}.${resultSubject(node)}`;
+}
+
+/** The request for the last state of a node as the hub has it. */
+export function lastReportRequest(node: string): string {
+  return `$JS.API.DIRECT.GET.${NODES}.${nodeSubject(node)}`;
 }
 
 /** Where a node receives the answers to its requests. */
@@ -36,15 +44,26 @@ export function retrySubject(pool: string, node: string): string {
   return `ffrtmp.retry.${pool}.${node}`;
 }
 
-/** The claim of an attempt. `*` for the node: the claims of all nodes, of which there is at most one. */
-export function claimSubject(job: string, attempt: number, node: string): string {
+/** The claim of an attempt. `*` for the attempt: those of all attempts. `*` for the node: the claims of all nodes, of which there is at most one. */
+export function claimSubject(job: string, attempt: number | "*", node: string): string {
   return `ffrtmp.claim.${job}.${attempt}.${node}`;
 }
 
 /** The statement that an attempt is lost, by the node that claimed it. */
-export function lossSubject(job: string, attempt: number, node: string): string {
+export function lossSubject(job: string, attempt: number | "*", node: string): string {
   return `ffrtmp.loss.${job}.${attempt}.${node}`;
 }
+
+/** The record that a job was submitted, in CLAIMS. An id has one, for ever. */
+export function submissionSubject(job: string): string {
+  return `ffrtmp.submitted.${job}`;
+}
+
+/**
+ * In the place of a node, in the claim of an attempt that the operator has withdrawn. No node has this name, because a node's
+ * begins with a letter or a digit.
+ */
+export const OPERATOR = "_operator";
 
 /** The request for the last message of a subject of CLAIMS, which any server that has the stream answers. */
 export function lastInClaimsRequest(subject: string): string {

@@ -1,4 +1,4 @@
-import { parseHubAddress } from "../../../fleet/hub/address.ts";
+import { parseHubAddresses } from "../../../fleet/hub/address.ts";
 import { FleetDirectory, locateFleet } from "../../../fleet/hub/fleetDirectory.ts";
 import { printOut } from "../../output/messages.ts";
 import { renderPairs } from "../../output/table.ts";
@@ -9,9 +9,9 @@ export interface FleetFlags {
 
 /** Makes the keys and the server configuration of a new fleet. */
 export function init(hub: string, flags: FleetFlags): number {
-  const address = parseHubAddress(hub);
+  const addresses = parseHubAddresses(hub);
   const directory = new FleetDirectory(locateFleet(flags.dir));
-  directory.create(address);
+  directory.create(addresses);
   const option = flags.dir === undefined ? "" : ` --dir ${flags.dir}`;
   printOut(`The keys of the fleet are in ${directory.path}. Keep a copy: they cannot be made again.\n`);
   printOut(

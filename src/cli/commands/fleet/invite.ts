@@ -1,7 +1,9 @@
 import { hubUrl } from "../../../fleet/hub/address.ts";
-import { FleetDirectory, locateFleet } from "../../../fleet/hub/fleetDirectory.ts";
+import { waitForImports } from "../../../fleet/hub/admin.ts";
+import { FleetDirectory, locateFleet, serversOf } from "../../../fleet/hub/fleetDirectory.ts";
 import { formatInvite } from "../../../fleet/hub/invite.ts";
 import { ensureStreams } from "../../../fleet/hub/streams.ts";
+import type { NKey } from "../../../fleet/keys/nkey.ts";
 import { isNodeName, NODE_NAME } from "../../../fleet/nodeConfig.ts";
 import { Refusal } from "../../../jobs/errors.ts";
 import { printErr, printOut, warn } from "../../output/messages.ts";
@@ -22,19 +24,34 @@ export async function invite(node: string, flags: InviteFlags): Promise<number> 
     isRenewed: flags.renew ?? false,
     pools: flags.pool,
   });
-  const hub = [hubUrl(directory.read().hub)];
+  const hub = serversOf(directory.read()).map(hubUrl);
   printOut(formatInvite({ node, hub, seed: key.seed, authority: directory.authority(), pools }));
   printErr(
     `  on ${node}, as root: ffrtmp fleet join INVITE, with the line above. It contains the key of the node.`,
   );
   const code = await reloadHub(directory, probe, `${node} cannot connect yet`);
-  return code === 0 && pools.length > 0 ? await ensureQueues(flags, pools) : code;
+  return code === 0 ? await makeReady(flags, node, key, pools) : code;
 }
 
-/** Creates the queues of the pools that have none yet. Returns an exit code: 1 where the hub can hand out no jobs. */
-async function ensureQueues(flags: FleetFlags, pools: readonly string[]): Promise<number> {
-  const { lacksDispatch } = await withHub(flags, (connection) => ensureStreams(connection, pools));
-  if (lacksDispatch === undefined) return 0;
-  warn(lacksDispatch);
-  return 1;
+/**
+ * Creates the streams and queues that the node needs, and waits until it reaches them. Returns an exit code: 1 where it does not,
+ * or where the hub can hand out no jobs.
+ */
+async function makeReady(
+  flags: FleetFlags,
+  node: string,
+  key: NKey,
+  pools: readonly string[],
+): Promise<number> {
+  const { lacksDispatch } = await withHub(flags, (connection, directory) =>
+    ensureStreams(connection, pools, serversOf(directory.read()).length),
+  );
+  const isReady = await waitForImports(new FleetDirectory(locateFleet(flags.dir)), node, key.seed);
+  if (!isReady) {
+    warn(`the hub knows ${node}, but does not yet let it reach the streams`);
+    printErr("  try: reload the hub once more, such as by systemctl reload ffrtmp-hub");
+  }
+  const isLacking = pools.length > 0 && lacksDispatch !== undefined;
+  if (isLacking) warn(lacksDispatch);
+  return isReady && !isLacking ? 0 : 1;
 }

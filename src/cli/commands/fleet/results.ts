@@ -1,3 +1,4 @@
+import { readStatedLosses } from "../../../fleet/hub/dispatch/readJobs.ts";
 import { unknownNode } from "../../../fleet/hub/fleetDirectory.ts";
 import { readStream } from "../../../fleet/hub/readStream.ts";
 import {
@@ -82,7 +83,9 @@ export async function readResults(
     const part = await readStream(connection, "RESULTS", storedResults, options);
     if (flags.node !== undefined && part.messages.length === 0 && !names.includes(flags.node))
       throw unknownNode(flags.node, names);
-    const found = listResults(part, sinceMs, untilMs);
+    // A loss is stated at any time before the result arrives.
+    const stated = await readStatedLosses(connection, 0);
+    const found = listResults(part, sinceMs, untilMs, stated);
     const ofTenant = found.results.filter(
       ({ tenant }) => flags.tenant === undefined || tenant === flags.tenant,
     );
@@ -105,11 +108,15 @@ function columns(style: TimeStyle, nowMs: number): Column<FleetResult>[] {
     { heading: "EXIT", text: exitText },
     { heading: "RUNTIME", right: true, yields: 4, text: runtimeText },
     { heading: "SLA", text: ({ platform_sla_compliant: is }) => (is ? "compliant" : "violation") },
-    { heading: "REASON", flexible: true, text: ({ platform_sla_reason: reason }) => reason },
+    { heading: "REASON", flexible: true, text: reasonText },
     { heading: "MODE", yields: 2, text: ({ mode }) => mode },
     { heading: "TENANT", yields: 1, text: ({ tenant }) => tenant ?? "-" },
     { heading: "PID", right: true, yields: 3, text: ({ pid }) => pid?.toString() ?? "-" },
   ];
+}
+
+function reasonText({ superseded, platform_sla_reason: reason }: FleetResult): string {
+  return superseded ? `superseded: it was stated lost; ${reason}` : reason;
 }
 
 function exitText({ ending, signal, exit_code: code }: FleetResult): string {

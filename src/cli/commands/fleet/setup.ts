@@ -1,13 +1,18 @@
-import { poolsOf } from "../../../fleet/hub/fleetDirectory.ts";
+import { poolsOf, serversOf } from "../../../fleet/hub/fleetDirectory.ts";
 import { ensureStreams } from "../../../fleet/hub/streams.ts";
 import { printOut, warn } from "../../output/messages.ts";
 import type { FleetFlags } from "./init.ts";
 import { withHub } from "./session.ts";
 
 /** Creates the streams of a hub that runs as a service, or brings those of an earlier release up to date. */
-export async function setUp(flags: FleetFlags): Promise<number> {
+export async function setUp(flags: FleetFlags & { replicas?: number }): Promise<number> {
   const { created, changed, lacksDispatch } = await withHub(flags, (connection, directory) =>
-    ensureStreams(connection, poolsOf(directory.read())),
+    ensureStreams(
+      connection,
+      poolsOf(directory.read()),
+      flags.replicas ?? serversOf(directory.read()).length,
+      flags.replicas,
+    ),
   );
   const said = [
     ...(created.length > 0 ? [`created ${created.join(", ")}`] : []),

@@ -7,6 +7,7 @@ import { HubProcess } from "../../../fleet/hub/hubProcess.ts";
 import { findNatsServer, isAtLeast } from "../../../fleet/hub/natsServer.ts";
 import { HUB_FILES } from "../../../fleet/hub/serverConfig.ts";
 import { ensureStreams } from "../../../fleet/hub/streams.ts";
+import { Refusal } from "../../../jobs/errors.ts";
 import { watchPath } from "../../../linux/fileWatch.ts";
 import { firstSignal } from "../../../sys/ownSignals.ts";
 import { oneLine } from "../../../sys/visibleText.ts";
@@ -23,10 +24,16 @@ const SIGNAL_DELAY_MS = 200;
 /** Runs nats-server in the foreground until a signal, with the streams of a fleet. */
 export async function up(flags: FleetFlags & { natsServer?: string }): Promise<number> {
   const directory = new FleetDirectory(locateFleet(flags.dir));
-  const { hub } = directory.read();
+  const { hub, servers, closed } = directory.read();
+  if (servers.length > 0)
+    throw new Refusal(
+      `the hub of this fleet has ${servers.length + 1} servers, each on a machine of its own`,
+      "start nats-server in the directory of each: see docs/fleet.md, Three servers",
+    );
   const server = findNatsServer(flags.natsServer);
   if (!isAtLeast(server.version, [2, 11]))
     warn(`nats-server ${server.version} can show nodes and results; handing out jobs needs 2.11`);
+  if (closed !== null) warn("the queues are closed until ffrtmp fleet restore --finish");
   const users = `${directory.hub}/${HUB_FILES.users}`;
   const known = versionOf(users);
   const hubProcess = new HubProcess(server, directory.hub);
