@@ -8,6 +8,19 @@ export const NODE_DIRECTORY = "/etc/ffrtmp/fleet";
 /** The agent's directory, as the unit of the service creates it. Nothing in it is believed without a signature. */
 export const AGENT_DIRECTORY = "/var/lib/ffrtmp-fleet";
 
+/** Where the runner, which is root, records what it has started. */
+export const RUNNER_DIRECTORY = "/var/lib/ffrtmp-runner";
+
+/** Root's permission for jobs of the fleet. Absent: the node takes none. */
+export function acceptFile(nodeDirectory = NODE_DIRECTORY): string {
+  return join(nodeDirectory, "accept.yaml");
+}
+
+/** Where the agent records what it has claimed. */
+export function claimsDirectory(agentDirectory = AGENT_DIRECTORY): string {
+  return join(agentDirectory, "claims");
+}
+
 /** The public keys of the operators whose documents this node accepts, one on each line. Absent: it accepts none. */
 export function trustedFile(nodeDirectory = NODE_DIRECTORY): string {
   return join(nodeDirectory, "trusted");

@@ -1,17 +1,12 @@
-import { readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync, readFileSync } from "node:fs";
 import { nkeys } from "@nats-io/transport-node";
 import { FleetAgent } from "../../fleet/agent/agent.ts";
-import { readCordon } from "../../fleet/agent/cordon.ts";
-import { createDispatcher, type DispatchFiles } from "../../fleet/agent/createDispatcher.ts";
+import { DispatchOnDemand } from "../../fleet/agent/dispatchOnDemand.ts";
 import { NodeLedger } from "../../fleet/agent/nodeLedger.ts";
-import { readMachine } from "../../fleet/agent/nodeState.ts";
-import { ACCEPT_FILE } from "../../fleet/dispatch/accept.ts";
-import { CLAIMS_DIRECTORY, RUNNER_DIRECTORY } from "../../fleet/dispatch/spool.ts";
-import { templateDirectory } from "../../fleet/dispatch/template.ts";
+import { type NodeFacts, readMachine } from "../../fleet/agent/nodeState.ts";
 import { readSecret } from "../../fleet/keys/privateFile.ts";
 import { NODE_CONFIG_FILE, type NodeConfig, readNodeConfig } from "../../fleet/nodeConfig.ts";
-import { desiredFile, localCordonFile, trustedFile } from "../../fleet/nodeFiles.ts";
+import { acceptFile, claimsDirectory, RUNNER_DIRECTORY } from "../../fleet/nodeFiles.ts";
 import { Refusal } from "../../jobs/errors.ts";
 import { locateState } from "../../ledger/location.ts";
 import { realHost } from "../../linux/host.ts";
@@ -41,34 +36,23 @@ export async function runFleetAgent(flags: AgentFlags): Promise<number> {
   const withCommands = flags.withCommands ?? false;
   const ledger = new NodeLedger(locateState(flags.statePath, process.env).ledger, withCommands, warn);
   const facts = { host, bootId: readBootId(host), config, machine: readMachine(host), withCommands };
-  const dispatcher = createDispatcher(facts, ledger, dispatchFiles(flags), {
-    cordon: () => cordonOf(config.node, flags),
-    log: warn,
-  });
+  const dispatcher = dispatchOnDemand(facts, ledger, flags);
   const agent = new FleetAgent({ facts, ledger, seed, dispatcher, log: warn });
   void firstSignal().then(() => agent.stop());
   await agent.run();
   return 0;
 }
 
-/** Templates and the cordon are beside root's permission. */
-function dispatchFiles({ accept = ACCEPT_FILE, agentState, runnerState }: AgentFlags): DispatchFiles {
-  return {
-    accept,
-    templates: templateDirectory(accept),
-    claims: agentState === undefined ? CLAIMS_DIRECTORY : join(agentState, "claims"),
-    runner: runnerState ?? RUNNER_DIRECTORY,
-  };
-}
-
-function cordonOf(node: string, { accept = ACCEPT_FILE, agentState }: AgentFlags): string | undefined {
-  const directory = dirname(accept);
-  const cordon = readCordon(node, {
-    local: localCordonFile(directory),
-    desired: desiredFile(agentState),
-    trusted: trustedFile(directory),
-  });
-  return cordon === undefined ? undefined : `${cordon.reason} (by ${cordon.by})`;
+/** Without root's permission, and without claims from before it ended, there is nothing to do. */
+function dispatchOnDemand(facts: NodeFacts, ledger: NodeLedger, flags: AgentFlags): DispatchOnDemand {
+  const { accept = acceptFile(), agentState, runnerState = RUNNER_DIRECTORY } = flags;
+  return new DispatchOnDemand(
+    () => existsSync(accept) || existsSync(claimsDirectory(agentState)),
+    async () => {
+      const { createDispatcher } = await import("../../fleet/agent/createDispatcher.ts");
+      return createDispatcher(facts, ledger, { accept, agentState, runnerState }, warn);
+    },
+  );
 }
 
 const REJOIN = "join the fleet again with ffrtmp fleet join";

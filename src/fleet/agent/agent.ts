@@ -2,10 +2,9 @@ import { watchLedgerFile } from "../../ledger/database.ts";
 import { stampOfLedger } from "../../ledger/readOnly.ts";
 import { ResultSender } from "../chain/sender.ts";
 import { Backoff } from "./backoff.ts";
-import type { DispatchConnection, Dispatcher } from "./dispatcher.ts";
+import type { AgentDispatch, DispatchConnection } from "./dispatchOnDemand.ts";
 import { FaultLog } from "./faultLog.ts";
 import { Hub, isKeyRefused } from "./hub.ts";
-import { JobQueue } from "./jobQueue.ts";
 import { LedgerFault, type NodeLedger } from "./nodeLedger.ts";
 import type { NodeFacts, SenderState } from "./nodeState.ts";
 import { CHANGE_INTERVAL_MS, StatePublisher } from "./statePublisher.ts";
@@ -31,7 +30,7 @@ export interface AgentOptions {
   /** The seed of the node's NKey. */
   seed: Uint8Array;
   /** Takes jobs of the fleet. */
-  dispatcher: Dispatcher;
+  dispatcher: AgentDispatch;
   /** Writes one line for the operator. */
   log(text: string): void;
 }
@@ -129,8 +128,7 @@ export class FleetAgent {
         return hub.lacksDispatch ?? (state.isDiverged ? state.fault : undefined);
       },
     };
-    const queue = new JobQueue(hub, facts.config.node);
-    const dispatching = dispatcher.serve(connection, queue, () => isOpen && !this.#isStopped);
+    const dispatching = dispatcher.serve(connection, hub, () => isOpen && !this.#isStopped);
     let confirmAtMs = performance.now() + CONFIRM_INTERVAL_MS;
     this.#sendAtMs = 0;
     /** The ledger when the hub had all of it; `undefined`: the hub may lack something. */

@@ -1,10 +1,10 @@
 import { existsSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { Refusal } from "../../jobs/errors.ts";
 import type { Job } from "../../jobs/model/job.ts";
 import { bootIdOf, isOpen } from "../../jobs/model/job.ts";
 import { stampOfLedger } from "../../ledger/readOnly.ts";
-import { type Acceptance, readAcceptance } from "../dispatch/accept.ts";
+import { readAcceptance } from "../dispatch/accept.ts";
 import { FLEET_LABEL } from "../dispatch/attemptLedger.ts";
 import { keepSignedTemplate } from "../dispatch/signedTemplates.ts";
 import {
@@ -16,22 +16,22 @@ import {
   settledRecord,
 } from "../dispatch/spool.ts";
 import type { LedgerAttempt } from "../dispatch/standing.ts";
-import { readTemplate } from "../dispatch/template.ts";
-import { Dispatcher, type DispatcherOptions } from "./dispatcher.ts";
+import { readTemplate, templateDirectory } from "../dispatch/template.ts";
+import { claimsDirectory, desiredFile, localCordonFile, trustedFile } from "../nodeFiles.ts";
+import { readCordon } from "./cordon.ts";
+import { Dispatcher } from "./dispatcher.ts";
 import type { JobQueue } from "./jobQueue.ts";
 import type { NodeLedger } from "./nodeLedger.ts";
 import type { NodeFacts } from "./nodeState.ts";
 
-/** Where the parts of dispatch have their files. */
+/** Where the parts of dispatch have their files. Root's templates and cordon are beside its permission. */
 export interface DispatchFiles {
-  /** Root's permission: see `ACCEPT_FILE`. */
+  /** Root's permission: see `acceptFile`. */
   readonly accept: string;
-  /** Root's templates. */
-  readonly templates: string;
-  /** The agent's records: see `CLAIMS_DIRECTORY`. */
-  readonly claims: string;
-  /** The runner's records: see `RUNNER_DIRECTORY`. */
-  readonly runner: string;
+  /** The directory of the agent; absent: the usual one. */
+  readonly agentState: string | undefined;
+  /** The directory of the runner. */
+  readonly runnerState: string;
 }
 
 /** Returns the dispatcher of a node, whose evidence is its ledger and the records of its runner. */
@@ -39,14 +39,16 @@ export function createDispatcher(
   facts: NodeFacts,
   ledger: NodeLedger,
   files: DispatchFiles,
-  { cordon, log }: Pick<DispatcherOptions, "cordon" | "log">,
+  log: (text: string) => void,
 ): Dispatcher {
   const { host, bootId, config } = facts;
-  const runner = new Spool<RunnerRecord>(files.runner, runnerRecord);
+  const runner = new Spool<RunnerRecord>(files.runnerState, runnerRecord);
+  const claims = claimsDirectory(files.agentState);
+  const templates = templateDirectory(files.accept);
   return new Dispatcher({
     stores: {
-      held: new Spool(files.claims, claimRecord),
-      settled: new Spool(join(files.claims, "settled"), settledRecord),
+      held: new Spool(claims, claimRecord),
+      settled: new Spool(join(claims, "settled"), settledRecord),
     },
     context: {
       node: config.node,
@@ -58,13 +60,25 @@ export function createDispatcher(
       readRunner: (name) => runner.read(name),
     },
     accept: () => readAcceptance(files.accept),
-    cordon,
-    refuses: ({ template }, _, { signedTemplates }) =>
-      lacksTemplate(template, files.templates, signedTemplates),
-    bringTemplate: (queue, { template }, acceptance) => bringTemplate(queue, template, acceptance, files),
-    evidenceStamp: () => `${stampOfLedger(ledger.path)} ${changeTimeOf(files.runner)}`,
+    cordon: () => cordonOf(config.node, files),
+    refuses: ({ template }, _, { signedTemplates }) => lacksTemplate(template, templates, signedTemplates),
+    bringTemplate: async (queue, { template }, { signedTemplates }) =>
+      signedTemplates && !existsSync(join(templates, `${template}.yaml`))
+        ? bringTemplate(queue, template, join(claims, "..", "templates"))
+        : undefined,
+    evidenceStamp: () => `${stampOfLedger(ledger.path)} ${changeTimeOf(files.runnerState)}`,
     log,
   });
+}
+
+function cordonOf(node: string, { accept, agentState }: DispatchFiles): string | undefined {
+  const directory = dirname(accept);
+  const cordon = readCordon(node, {
+    local: localCordonFile(directory),
+    desired: desiredFile(agentState),
+    trusted: trustedFile(directory),
+  });
+  return cordon === undefined ? undefined : `${cordon.reason} (by ${cordon.by})`;
 }
 
 /**
@@ -82,17 +96,11 @@ function lacksTemplate(name: string, directory: string, canBeBrought: boolean): 
   }
 }
 
-/** Brings a template that an operator has signed, unless root has one of this name. The runner verifies it. */
-async function bringTemplate(
-  queue: JobQueue,
-  name: string,
-  { signedTemplates }: Acceptance,
-  files: DispatchFiles,
-): Promise<string | undefined> {
-  if (!signedTemplates || existsSync(join(files.templates, `${name}.yaml`))) return undefined;
+/** Brings a template that an operator has signed, which root has not. The runner verifies it. */
+async function bringTemplate(queue: JobQueue, name: string, directory: string): Promise<string | undefined> {
   const text = await queue.readTemplate(name);
   if (text === undefined) return `there is no template ${name}, neither here nor at the hub`;
-  keepSignedTemplate(join(files.claims, "..", "templates"), name, text);
+  keepSignedTemplate(directory, name, text);
   return undefined;
 }
 

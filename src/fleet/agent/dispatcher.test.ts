@@ -26,6 +26,8 @@ class FakeQueue {
   readonly claims: Claim[] = [];
   readonly losses: Loss[] = [];
   readonly pulls: string[] = [];
+  /** The first requests of a connection, in their order. */
+  readonly calls: string[] = [];
   readonly #offers: string[] = [];
   #waiting: ((text: string) => void)[] = [];
 
@@ -36,20 +38,29 @@ class FakeQueue {
     else give(text);
   }
 
-  readClock = async () => Date.now();
-  readClaim = async () => undefined;
+  readClock = async () => {
+    this.calls.push("clock");
+    return Date.now();
+  };
+  readClaim = async ({ job }: { job: string }) => {
+    this.calls.push(`claim of ${job}`);
+    return undefined;
+  };
   lastClaim = async () => 0;
   readLoss = async () => undefined;
   stateLoss = async (loss: Loss) => void this.losses.push(loss);
   offer = async () => {};
 
   claim = async (claim: Claim) => {
+    this.calls.push(`asserts ${claim.job}`);
     this.claims.push(claim);
     return { kind: "granted" as const, seq: this.claims.length };
   };
 
   pull = async (pool: string): Promise<Delivery> => {
+    if (pool === "typo") throw new Error("the hub has no queue for the pool typo");
     this.pulls.push(pool);
+    this.calls.push("pull");
     const text =
       this.#offers.shift() ?? (await new Promise<string>((resolve) => this.#waiting.push(resolve)));
     return {
@@ -111,7 +122,7 @@ function serve(
     dispatcher.wake();
   };
   const live = { isConnected: true, epoch: 0, refusal: undefined as string | undefined, ...connection };
-  ended = dispatcher.serve(live, queue as unknown as JobQueue, () => isOpen);
+  ended = dispatcher.serveQueue(live, queue as unknown as JobQueue, () => isOpen);
   return { dispatcher, queue, stores, runner, lines, live };
 }
 
@@ -182,6 +193,48 @@ describe("a dispatcher", () => {
     expect(lines.filter((line) => line.includes("no template"))).toEqual([
       "job-1.1 is not for this node: there is no template sleep",
     ]);
+  });
+
+  it("compares its claims before the first request of each connection, and brings back what the hub lacks", async () => {
+    const { dispatcher, queue, runner, live, lines } = serve();
+    queue.add(offer("job-1"));
+    await until("it is claimed", () => queue.said.length === 1);
+    const at = new Date().toISOString();
+    runner.set("job-1", { v: 1, state: "refused", why: "no such input", boot_id: "boot-1", at });
+    dispatcher.wake();
+    await until("it is settled", () => queue.losses.length === 1);
+    queue.calls.length = 0;
+    live.epoch++;
+    dispatcher.wake();
+    queue.add("{");
+    await until("it asks again", () => queue.calls.includes("pull"));
+    expect(queue.calls).toEqual(["clock", "claim of job-1", "asserts job-1", "pull"]);
+    expect(lines).toContain(
+      "the hub lacked 1 of this node's claims, and has them again: it was restored from a backup",
+    );
+  });
+
+  it("works for the other pools where one has no queue on the hub, and says so", async () => {
+    const { dispatcher, queue } = serve({ accept: () => ({ ...ACCEPTANCE, pools: ["typo", POOL] }) });
+    queue.add(offer("job-1"));
+    await until("it is claimed", () => queue.said.length === 1);
+    await reach(dispatcher, "failing");
+    expect(dispatcher.report.dispatch?.why).toBe("the hub has no queue for the pool typo");
+    expect(new Set(queue.pulls)).toEqual(new Set([POOL]));
+  });
+
+  it("asks for no further offer for a time when it cannot record one", async () => {
+    const { dispatcher, queue, stores } = serve();
+    stores.held.write = () => {
+      throw new Error("no space left on device");
+    };
+    queue.add(offer("job-1"));
+    queue.add(offer("job-2"));
+    await reach(dispatcher, "failing");
+    dispatcher.wake();
+    await Bun.sleep(50);
+    expect([queue.pulls.length, queue.said, queue.claims]).toEqual([1, [], []]);
+    expect(dispatcher.report.dispatch?.why).toBe("no space left on device");
   });
 
   it("takes nothing without root's permission, on a hub that is too old, or with a ledger that cannot be read", async () => {

@@ -2,9 +2,11 @@ import type { Acceptance } from "../dispatch/accept.ts";
 import { type ClaimContext, type ClaimStores, Claims } from "../dispatch/claims.ts";
 import { judgeOffer } from "../dispatch/offer.ts";
 import { attemptId, type JobBody } from "../messages/job.ts";
+import type { AgentDispatch, DispatchConnection } from "./dispatchOnDemand.ts";
 import { FaultLog } from "./faultLog.ts";
+import type { Hub } from "./hub.ts";
 import { HubClock } from "./hubClock.ts";
-import type { Delivery, JobQueue } from "./jobQueue.ts";
+import { type Delivery, JobQueue } from "./jobQueue.ts";
 import type { DispatchReport } from "./nodeState.ts";
 
 /** How often the attempts of this node are looked at while there are any. */
@@ -37,17 +39,8 @@ export interface DispatcherOptions {
   log(text: string): void;
 }
 
-/** What the dispatcher needs of a connection. */
-export interface DispatchConnection {
-  readonly isConnected: boolean;
-  /** Rises with each return of the connection. */
-  readonly epoch: number;
-  /** Why no job can be taken over it; `undefined`: one can. */
-  readonly refusal: string | undefined;
-}
-
 /** Takes offers from the queues of this node's pools, claims them for the runner, and says what became of them. */
-export class Dispatcher {
+export class Dispatcher implements AgentDispatch {
   readonly #options: DispatcherOptions;
   readonly #claims: Claims;
   readonly #clock = new HubClock();
@@ -55,7 +48,8 @@ export class Dispatcher {
   /** The pools with a request that waits at the hub. */
   readonly #waiting = new Set<string>();
   #firstPool = 0;
-  readonly #queueRetryMs = new Map<string, number>();
+  /** The pools that are not asked for a time, and why. */
+  readonly #paused = new Map<string, { untilMs: number; why: string }>();
   #deliveries: Delivery[] = [];
   #wake = Promise.withResolvers<void>();
   /** The evidence by which the attempts were judged last. */
@@ -86,7 +80,12 @@ export class Dispatcher {
   }
 
   /** Works until `isOpen` returns false. Each failure is reported, and tried again. */
-  async serve(connection: DispatchConnection, queue: JobQueue, isOpen: () => boolean): Promise<void> {
+  serve(connection: DispatchConnection, hub: Hub, isOpen: () => boolean): Promise<void> {
+    return this.serveQueue(connection, new JobQueue(hub, this.#options.context.node), isOpen);
+  }
+
+  /** The same with the queues alone. */
+  async serveQueue(connection: DispatchConnection, queue: JobQueue, isOpen: () => boolean): Promise<void> {
     this.#epoch = -1;
     while (isOpen()) {
       this.#wake = Promise.withResolvers();
@@ -119,12 +118,13 @@ export class Dispatcher {
     // Without a ledger, nothing can be claimed. Throws then.
     this.#options.context.ledgerId();
     const cordon = this.#options.cordon();
-    for (let delivery = this.#deliveries.shift(); delivery !== undefined; delivery = this.#deliveries.shift())
-      await this.#take(delivery, queue, acceptance, cordon);
+    await this.#takeAll(queue, acceptance, cordon);
     const free = this.#freeOf(acceptance);
-    if (cordon === undefined && free > 0) this.#pull(connection, queue, acceptance);
-    const state = cordon !== undefined ? "cordoned" : free > 0 ? "pulling" : "full";
-    this.#set({ state, why: cordon ?? null }, acceptance);
+    if (cordon === undefined && free > 0) await this.#pull(connection, queue, acceptance);
+    if (cordon !== undefined) return this.#set({ state: "cordoned", why: cordon }, acceptance);
+    const [fault] = acceptance.pools.flatMap((pool) => this.#pauseOf(pool) ?? []);
+    if (fault !== undefined) return this.#set({ state: "failing", why: fault }, acceptance);
+    this.#set({ state: free > 0 ? "pulling" : "full", why: null }, acceptance);
   }
 
   /** Returns root's permission; `undefined` where there is none that can be used, and the report says why then. */
@@ -158,8 +158,9 @@ export class Dispatcher {
     if (epoch !== this.#epoch) {
       this.#generation++;
       this.#deliveries = [];
+      this.#paused.clear();
     }
-    if (acceptance !== undefined) this.#clock.set(await queue.readClock());
+    if (acceptance !== undefined) await this.#readClock(queue);
     const missing = await this.#claims.reassert(queue);
     if (missing > 0)
       this.#options.log(
@@ -172,12 +173,24 @@ export class Dispatcher {
     [this.#epoch, this.#comparedMs] = [epoch, performance.now()];
   }
 
+  /** Claims of this node are its own also while the time of the hub is not known. */
+  async #readClock(queue: JobQueue): Promise<void> {
+    try {
+      this.#clock.set(await queue.readClock());
+    } catch (error) {
+      this.#faults.report(`the time of the hub is not known: ${messageOf(error)}`);
+    }
+  }
+
   /** One request for each pool that has none waiting. An offer that finds no free slot any more goes back at once. */
-  #pull(connection: DispatchConnection, queue: JobQueue, { pools }: Acceptance): void {
+  async #pull(connection: DispatchConnection, queue: JobQueue, { pools }: Acceptance): Promise<void> {
+    if (!this.#clock.isKnown) await this.#readClock(queue);
+    // Without it, an offer could be taken out of the queue by a clock that is wrong.
+    if (!this.#clock.isKnown) return;
     // Each time from another one on: none of many pools is left out.
     this.#firstPool = (this.#firstPool + 1) % pools.length;
     for (const pool of [...pools.slice(this.#firstPool), ...pools.slice(0, this.#firstPool)]) {
-      if (this.#waiting.has(pool) || performance.now() < (this.#queueRetryMs.get(pool) ?? 0)) continue;
+      if (this.#waiting.has(pool) || this.#pauseOf(pool) !== undefined) continue;
       if (this.#waiting.size >= MAX_WAITING) break;
       this.#waiting.add(pool);
       void this.#pullOne(connection, queue, pool);
@@ -192,11 +205,27 @@ export class Dispatcher {
     } catch (error) {
       // The agent reports a lost connection, and the next one begins anew.
       if (generation !== this.#generation || !connection.isConnected) return;
-      this.#queueRetryMs.set(pool, performance.now() + QUEUE_RETRY_MS);
+      this.#pausePool(pool, messageOf(error));
       this.#faults.report(`no job of the pool ${pool}: ${messageOf(error)}`);
     } finally {
       this.#waiting.delete(pool);
       this.wake();
+    }
+  }
+
+  async #takeAll(queue: JobQueue, acceptance: Acceptance, cordon: string | undefined): Promise<void> {
+    for (
+      let delivery = this.#deliveries.shift();
+      delivery !== undefined;
+      delivery = this.#deliveries.shift()
+    ) {
+      try {
+        await this.#take(delivery, queue, acceptance, cordon);
+      } catch (error) {
+        // A node with a full disk must not ask for offer after offer, each of which is another node's only 10 s later.
+        this.#pausePool(delivery.pool, messageOf(error));
+        throw error;
+      }
     }
   }
 
@@ -247,6 +276,16 @@ export class Dispatcher {
         this.#options.log(`taken out of the queue of the pool ${delivery.pool}: ${verdict.why}`);
         return delivery.discard(verdict.why);
     }
+  }
+
+  #pausePool(pool: string, why: string): void {
+    this.#paused.set(pool, { untilMs: performance.now() + QUEUE_RETRY_MS, why });
+  }
+
+  /** Returns why a pool is not asked now; `undefined`: it is. */
+  #pauseOf(pool: string): string | undefined {
+    const pause = this.#paused.get(pool);
+    return pause !== undefined && performance.now() < pause.untilMs ? pause.why : undefined;
   }
 
   #freeOf({ slots }: Acceptance): number {

@@ -7,6 +7,10 @@ export class HubClock {
     this.#read = { hubMs, atMs: performance.now() };
   }
 
+  get isKnown(): boolean {
+    return this.#read !== undefined;
+  }
+
   /** Returns the time of the hub, in ms since the epoch. Before the first contact: that of this machine. */
   now(): number {
     if (this.#read === undefined) return Date.now();

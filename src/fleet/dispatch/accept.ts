@@ -3,11 +3,12 @@ import { ValueFault } from "../../limits/units.ts";
 import { text } from "../../policy/file/leaves.ts";
 import { isSigningPublicKey } from "../keys/signingKey.ts";
 import { isNodeName, NODE_NAME } from "../nodeConfig.ts";
+import { acceptFile } from "../nodeFiles.ts";
 import { MAX_SLOTS } from "./slots.ts";
 import { readTrustedYaml } from "./yamlFile.ts";
 
 /** Root's permission for jobs of the fleet, which `ffrtmp fleet accept` writes. Without it, dispatch is off. */
-export const ACCEPT_FILE = "/etc/ffrtmp/fleet/accept.yaml";
+export const ACCEPT_FILE = acceptFile();
 
 const POOL = `the name of a pool: ${NODE_NAME.replace("expected ", "")}`;
 const USER = "the name of a user, other than root";

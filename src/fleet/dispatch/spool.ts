@@ -22,11 +22,6 @@ import { isNodeName } from "../nodeConfig.ts";
 // The agent and the runner share no memory and no socket: each has a directory of its own with one file per attempt, and only
 // reads that of the other one. A file is replaced as a whole, so either program can be killed at any time.
 
-/** The directory of the agent. */
-export const CLAIMS_DIRECTORY = "/var/lib/ffrtmp-fleet/claims";
-/** The directory of the runner. */
-export const RUNNER_DIRECTORY = "/var/lib/ffrtmp-runner";
-
 /** The group may read: the two programs run as different users. Parameters of jobs are nobody else's business. */
 const [DIRECTORY_MODE, FILE_MODE] = [0o750, 0o640];
 /** A signed job is a part of a message, which has at most 256 KiB. JSON in JSON doubles each quote and backslash. */

@@ -4,15 +4,10 @@ import { ACCEPT_FILE, readAcceptance } from "../../../fleet/dispatch/accept.ts";
 import { NodeAttemptLedger } from "../../../fleet/dispatch/attemptLedger.ts";
 import { type RunEnd, Runner } from "../../../fleet/dispatch/runner.ts";
 import { SignedTemplates } from "../../../fleet/dispatch/signedTemplates.ts";
-import {
-  CLAIMS_DIRECTORY,
-  claimRecord,
-  RUNNER_DIRECTORY,
-  runnerRecord,
-  Spool,
-} from "../../../fleet/dispatch/spool.ts";
+import { claimRecord, runnerRecord, Spool } from "../../../fleet/dispatch/spool.ts";
 import { readTemplate, templateDirectory } from "../../../fleet/dispatch/template.ts";
 import type { StartPlan } from "../../../fleet/dispatch/verify.ts";
+import { claimsDirectory, RUNNER_DIRECTORY } from "../../../fleet/nodeFiles.ts";
 import { Refusal } from "../../../jobs/errors.ts";
 import { locateState } from "../../../ledger/location.ts";
 import { rejectStrangers } from "../../../ledger/strangers.ts";
@@ -94,10 +89,6 @@ export async function runFleetRunner(flags: RunnerFlags): Promise<number> {
   }
   watch?.close();
   return 0;
-}
-
-function claimsDirectory(agentState: string | undefined): string {
-  return agentState === undefined ? CLAIMS_DIRECTORY : join(agentState, "claims");
 }
 
 /** A full disk, or a directory that another program removes, must not end the runner. */
