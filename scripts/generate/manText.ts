@@ -191,6 +191,12 @@ export const MAN_TEXTS: Record<string, ManText> = {
     ],
     examples: [["Start what is claimed, in the foreground:", "ffrtmp fleet runner"]],
   },
+  "ffrtmp fleet template push": {
+    description: [
+      "Signs a template with the key that signs jobs, and stores it at the hub. Nodes whose root has run ffrtmp fleet accept --signed-templates use it for their next jobs, unless they have a template of this name in /etc/ffrtmp/fleet/templates.d. A template is replaced by pushing it again.",
+    ],
+    examples: [],
+  },
   "ffrtmp fleet template check": {
     description: [
       "Reads a template as the runner does. With a value for each parameter, it prints what would be executed, one argument on each line. Paths are resolved on this machine. The exit code is 2 for a template or a value that is refused.",

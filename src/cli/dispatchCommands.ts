@@ -1,6 +1,7 @@
 import { Argument, type Command, InvalidArgumentError } from "commander";
 import { DEFAULT_SLOTS, MAX_SLOTS } from "../fleet/dispatch/slots.ts";
 import type { CommandDefinition } from "./commandDefinition.ts";
+import { addDirOption, poolNames } from "./options/fleetOptions.ts";
 import { addStateOption } from "./options/jobOptions.ts";
 import { wholeNumber } from "./options/optionValue.ts";
 
@@ -21,7 +22,7 @@ export const DISPATCH_COMMANDS: Record<string, CommandDefinition> = {
     description: "let this machine take jobs of pools, or no more: only root can, and only here",
     define: (command) =>
       addAcceptOption(command, "write this file")
-        .option("--pool <name>", "take jobs of this pool; repeatable", collect)
+        .option("--pool <name>", "take jobs of this pool; repeatable", poolNames)
         .option("--as <user>", "run them as this user, which is not root")
         .option("--slots <n>", "run at most this many at once", wholeNumber(1, MAX_SLOTS), DEFAULT_SLOTS)
         .option(
@@ -44,8 +45,20 @@ export const DISPATCH_COMMANDS: Record<string, CommandDefinition> = {
     load: async () => (await import("./commands/fleet/runner.ts")).runFleetRunner,
   },
   template: {
-    description: "check templates of jobs",
+    description: "check templates of jobs, or sign one for all nodes that accept it",
     subcommands: {
+      push: {
+        description: "sign a template, and store it at the hub",
+        define: (command) =>
+          addDirOption(command)
+            .argument("<file>", "template")
+            .option("--name <name>", "store it under this name (default: the name of the file without .yaml)")
+            .option(
+              "--key <file>",
+              "sign with the key in this file (default: jobs.nk beside the keys of the fleet)",
+            ),
+        load: async () => (await import("./commands/fleet/templatePush.ts")).pushTemplate,
+      },
       check: {
         description: "check a template, and print what it would execute, one argument on each line",
         define: (command) =>
@@ -62,13 +75,9 @@ export const DISPATCH_COMMANDS: Record<string, CommandDefinition> = {
   key: {
     description: "print the public key that nodes trust for jobs, or for policies and cordons",
     define: (command) =>
-      command
+      addDirOption(command)
         .addArgument(new Argument("<purpose>", "what the key signs").choices(["jobs", "policy"]))
-        .option("--key <file>", "read the secret key from this file")
-        .option(
-          "--dir <dir>",
-          "set the directory of the operator's keys (default: FFRTMP_FLEET, ~/.config/ffrtmp/fleet)",
-        ),
+        .option("--key <file>", "read the secret key from this file"),
     load: async () => (await import("./commands/fleet/key.ts")).key,
   },
 };

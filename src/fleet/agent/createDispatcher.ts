@@ -1,11 +1,12 @@
-import { statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { Refusal } from "../../jobs/errors.ts";
 import type { Job } from "../../jobs/model/job.ts";
 import { bootIdOf, isOpen } from "../../jobs/model/job.ts";
 import { stampOfLedger } from "../../ledger/readOnly.ts";
-import { readAcceptance } from "../dispatch/accept.ts";
+import { type Acceptance, readAcceptance } from "../dispatch/accept.ts";
 import { FLEET_LABEL } from "../dispatch/attemptLedger.ts";
+import { keepSignedTemplate } from "../dispatch/signedTemplates.ts";
 import {
   type AttemptName,
   claimRecord,
@@ -17,6 +18,7 @@ import {
 import type { LedgerAttempt } from "../dispatch/standing.ts";
 import { readTemplate } from "../dispatch/template.ts";
 import { Dispatcher, type DispatcherOptions } from "./dispatcher.ts";
+import type { JobQueue } from "./jobQueue.ts";
 import type { NodeLedger } from "./nodeLedger.ts";
 import type { NodeFacts } from "./nodeState.ts";
 
@@ -57,7 +59,9 @@ export function createDispatcher(
     },
     accept: () => readAcceptance(files.accept),
     cordon,
-    refuses: ({ template }) => lacksTemplate(template, files.templates),
+    refuses: ({ template }, _, { signedTemplates }) =>
+      lacksTemplate(template, files.templates, signedTemplates),
+    bringTemplate: (queue, { template }, acceptance) => bringTemplate(queue, template, acceptance, files),
     evidenceStamp: () => `${stampOfLedger(ledger.path)} ${changeTimeOf(files.runner)}`,
     log,
   });
@@ -67,15 +71,29 @@ export function createDispatcher(
  * The runner looks at the parameters too, with the rights and the view of root, which the agent does not have: an attempt that the
  * runner refuses is lost, and can be offered again.
  */
-function lacksTemplate(name: string, directory: string): string | undefined {
+function lacksTemplate(name: string, directory: string, canBeBrought: boolean): string | undefined {
   try {
-    return readTemplate(name, directory) === undefined
+    return readTemplate(name, directory) === undefined && !canBeBrought
       ? `there is no template ${name} in ${directory}`
       : undefined;
   } catch (error) {
     if (error instanceof Refusal) return error.message;
     throw error;
   }
+}
+
+/** Brings a template that an operator has signed, unless root has one of this name. The runner verifies it. */
+async function bringTemplate(
+  queue: JobQueue,
+  name: string,
+  { signedTemplates }: Acceptance,
+  files: DispatchFiles,
+): Promise<string | undefined> {
+  if (!signedTemplates || existsSync(join(files.templates, `${name}.yaml`))) return undefined;
+  const text = await queue.readTemplate(name);
+  if (text === undefined) return `there is no template ${name}, neither here nor at the hub`;
+  keepSignedTemplate(join(files.claims, "..", "templates"), name, text);
+  return undefined;
 }
 
 /** Returns what the ledger has of attempts, by their ids in it. */

@@ -27,6 +27,11 @@ export interface DispatcherOptions {
   cordon(): string | undefined;
   /** Returns why this node cannot run an attempt, as far as that shows beforehand; `undefined`: it can. */
   refuses(job: JobBody, attempt: number, acceptance: Acceptance): string | undefined;
+  /**
+   * Brings the template of a job from the hub, if the runner may need it. Returns why it cannot be had; `undefined`: it is here, or
+   * not needed. Absent: no template comes from the hub.
+   */
+  bringTemplate?(queue: JobQueue, job: JobBody, acceptance: Acceptance): Promise<string | undefined>;
   /** Changes when the ledger or a record of the runner does. */
   evidenceStamp(): string;
   log(text: string): void;
@@ -212,6 +217,11 @@ export class Dispatcher {
     });
     switch (verdict.kind) {
       case "claim": {
+        const missing = await this.#options.bringTemplate?.(queue, verdict.job, acceptance);
+        if (missing !== undefined) {
+          this.#faults.report(missing);
+          return delivery.leave();
+        }
         const outcome = await this.#claims.take(queue, verdict.offer, verdict.job);
         // Without an answer, the offer comes again, to this node or to another.
         if (outcome !== "unsure") delivery.accept();

@@ -11,6 +11,7 @@ import {
   lossSubject,
   NODES,
   retrySubject,
+  templateRequest,
 } from "../messages/subjects.ts";
 import { type Hub, NOT_FOUND, type PubAck, WRONG_LAST_SEQUENCE } from "./hub.ts";
 
@@ -118,6 +119,15 @@ export class JobQueue implements ClaimHub {
   async readLoss({ job, attempt }: AttemptName): Promise<Loss | undefined> {
     const message = await this.#readLast(lossSubject(job, attempt, this.#node));
     return lossMessage.safeParse(message?.json()).data;
+  }
+
+  /** Returns the document with a template, as it was stored; `undefined`: there is none. */
+  async readTemplate(name: string): Promise<string | undefined> {
+    const message = await this.#hub.request(templateRequest(name), { stream: "KV_FLEET" });
+    const code = message.headers?.code ?? 0;
+    if (code === NOT_FOUND) return undefined;
+    if (code !== 0) throw new Error(`the hub cannot read the template ${name}: ${code}`);
+    return message.string();
   }
 
   async stateLoss(loss: Loss): Promise<void> {

@@ -75,7 +75,7 @@ const file = z.strictObject({
   tenant: text(JOB_WORD, parseTenant).optional(),
 });
 
-export const templateSchema = checked(file, checkTemplate).transform(
+const templateSchema = checked(file, checkTemplate).transform(
   ({ command, params, env, workdir: directory, ...rest }): Template => ({
     ...{ command, params, env, workdir: directory },
     options: optionsOf(rest),
@@ -97,7 +97,7 @@ export function readTemplate(name: string, directory: string): Template | undefi
   return readTemplateFile(join(directory, `${name}.yaml`));
 }
 
-export function readTemplateFile(path: string): Template | undefined {
+function readTemplateFile(path: string): Template | undefined {
   return readTrustedYaml(path, templateSchema, "correct it; ffrtmp fleet template check FILE reads it alone");
 }
 

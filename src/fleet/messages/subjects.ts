@@ -70,6 +70,16 @@ export function lastInClaimsRequest(subject: string): string {
   return `$JS.API.DIRECT.GET.${CLAIMS}.${subject}`;
 }
 
+/** The document with a template of jobs. */
+export function templateSubject(name: string): string {
+  return `$KV.FLEET.template.${name}`;
+}
+
+/** The request for the document with a template, which any server that has the stream answers. */
+export function templateRequest(name: string): string {
+  return `$JS.API.DIRECT.GET.KV_FLEET.${templateSubject(name)}`;
+}
+
 /** The document with the policy of a ring. */
 export function policySubject(ring: string): string {
   return `$KV.FLEET.policy.${ring}`;

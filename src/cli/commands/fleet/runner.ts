@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { ACCEPT_FILE, readAcceptance } from "../../../fleet/dispatch/accept.ts";
 import { NodeAttemptLedger } from "../../../fleet/dispatch/attemptLedger.ts";
 import { type RunEnd, Runner } from "../../../fleet/dispatch/runner.ts";
+import { SignedTemplates } from "../../../fleet/dispatch/signedTemplates.ts";
 import {
   CLAIMS_DIRECTORY,
   claimRecord,
@@ -55,12 +56,15 @@ export async function runFleetRunner(flags: RunnerFlags): Promise<number> {
   const { accept = ACCEPT_FILE } = flags;
   const state = locateState(flags.statePath, process.env);
   const claims = new Spool(claimsDirectory(flags.agentState), claimRecord);
+  const signed = new SignedTemplates(join(claims.directory, "..", "templates"), join(directory, "serials"));
   const runner = new Runner({
     claims,
     own: new Spool(directory, runnerRecord),
     locks: {
       readAcceptance: () => readAcceptance(accept),
-      readTemplate: (name) => readTemplate(name, templateDirectory(accept)),
+      // Root's own template wins.
+      readTemplate: (name, { signedTemplates: isAllowed, trusted }) =>
+        readTemplate(name, templateDirectory(accept)) ?? (isAllowed ? signed.read(name, trusted) : undefined),
     },
     ledger: new NodeAttemptLedger(state.ledger, warn),
     bootId: readBootId(realHost()),

@@ -1,0 +1,91 @@
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import { Refusal } from "../../jobs/errors.ts";
+import { readPolicyFile } from "../../policy/file/read.ts";
+import { describeErrno, errnoOf } from "../../sys/errno.ts";
+import { isDocumentFault, openDocument } from "../messages/signed.ts";
+import { templateBody } from "../messages/template.ts";
+import { isNodeName } from "../token.ts";
+import { parseTemplate, type Template } from "./template.ts";
+import { describeFaults } from "./yamlFile.ts";
+
+/** The highest serial of each template that was used on this machine. */
+const serialsFile = z.record(z.string(), z.number());
+
+/** Returns where the agent puts the document with a template. */
+export function signedTemplateFile(directory: string, name: string): string {
+  return join(directory, `${name}.json`);
+}
+
+/** Writes what the hub has sent, for the runner to verify. A reader finds the old document or the new one. */
+export function keepSignedTemplate(directory: string, name: string, text: string): void {
+  mkdirSync(directory, { recursive: true, mode: 0o750 });
+  replaceFile(signedTemplateFile(directory, name), text);
+}
+
+/** The templates that an operator has signed, as the agent has brought them. The agent is not believed. */
+export class SignedTemplates {
+  readonly #directory: string;
+  readonly #serials: string;
+
+  /** `directory`: that of the agent. `serials`: a file of the runner's, which outlasts restarts. */
+  constructor(directory: string, serials: string) {
+    this.#directory = directory;
+    this.#serials = serials;
+  }
+
+  /** Returns a template; `undefined`: the agent has none of this name. Throws a Refusal for one that cannot be used. */
+  read(name: string, trusted: ReadonlySet<string>): Template | undefined {
+    if (!isNodeName(name)) return undefined;
+    const read = readPolicyFile(signedTemplateFile(this.#directory, name));
+    if ("unreadable" in read) return undefined;
+    const body = openDocument(parseJson(read.text), "template", templateBody, trusted);
+    if (isDocumentFault(body)) throw new Refusal(`the template ${name} is ${body.fault}: ${body.why}`);
+    if (body.name !== name) throw new Refusal(`the template ${name} is signed as ${body.name}`);
+    const parsed = parseTemplate(body.yaml);
+    if ("faults" in parsed)
+      throw new Refusal(
+        `the template ${name} cannot be used: ${describeFaults(`${name}.yaml`, parsed.faults)}`,
+      );
+    this.#rejectOlder(name, body.serial);
+    return parsed.value;
+  }
+
+  /** A hub that was taken over could send an earlier one again, which has a fault that was corrected. */
+  #rejectOlder(name: string, serial: number): void {
+    const serials = this.#readSerials();
+    const known = Object.hasOwn(serials, name) ? (serials[name] ?? 0) : 0;
+    if (serial < known)
+      throw new Refusal(
+        `the template ${name}, serial ${serial}, is older than one that was used here, serial ${known}`,
+      );
+    if (serial > known) replaceFile(this.#serials, JSON.stringify({ ...serials, [name]: serial }));
+  }
+
+  #readSerials(): Record<string, number> {
+    try {
+      return serialsFile.parse(JSON.parse(readFileSync(this.#serials, "utf8")));
+    } catch (error) {
+      const errno = errnoOf(error);
+      if (errno === "ENOENT") return {};
+      const reason = errno === undefined ? "it was not written by ffrtmp" : describeErrno(error);
+      throw new Refusal(`${this.#serials} cannot be read: ${reason}`, "remove it, to begin anew");
+    }
+  }
+}
+
+function replaceFile(path: string, text: string): void {
+  const draft = `${path}.new`;
+  rmSync(draft, { force: true });
+  writeFileSync(draft, text, { mode: 0o640, flag: "wx", flush: true });
+  renameSync(draft, path);
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
