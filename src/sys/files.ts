@@ -37,6 +37,7 @@ const FIRST_READ_BYTES = 16 * 1024;
 // One buffer for paths and results: every call here is over before the next one begins. The second path of a call is in
 // the second half.
 const paths = new Uint8Array(2 * PATH_MAX);
+const halves = [paths.subarray(0, PATH_MAX - 1), paths.subarray(PATH_MAX, 2 * PATH_MAX - 1)] as const;
 let result = new Uint8Array(FIRST_READ_BYTES);
 const ENCODER = new TextEncoder();
 const DECODER = new TextDecoder("utf-8", { ignoreBOM: true });
@@ -72,7 +73,7 @@ function retry(name: SyscallName, ...args: (number | Uint8Array)[]): number {
 function pathAt(path: string, call: string, half: 0 | 1 = 0): number {
   if (path.includes("\0")) throw new FileError(EINVAL, call, path);
   const start = half * PATH_MAX;
-  const { read, written } = ENCODER.encodeInto(path, paths.subarray(start, start + PATH_MAX - 1));
+  const { read, written } = ENCODER.encodeInto(path, halves[half]);
   if (read < path.length) throw new FileError(ENAMETOOLONG, call, path);
   paths[start + written] = 0;
   return addressOf(paths) + start;
