@@ -106,8 +106,9 @@ await Bun.build({
     outfile,
     autoloadDotenv: false,
     autoloadBunfig: false,
-    // Most code of a start runs once, and compiling it costs more than it saves. `watch` resets this to 1.
-    jitPolicy: 20,
+    // `run` compiles nothing: what it does once is not worth it, and the runtime would start a thread for that. During the
+    // spawn, the thread would be in the workload's cgroup, like the one that starts it. Other commands reset this.
+    jitPolicy: 100_000,
     ...(target === undefined ? {} : { target: target as Bun.Build.CompileTarget }),
     ...(runtime === undefined ? {} : { executablePath: runtime }),
   },

@@ -7,8 +7,11 @@ import { exitNow, resetIgnoredSigchld } from "./sys/ownProcess.ts";
 
 // A `run` that repeats an earlier launch needs a small part of the program. The rest is loaded when it is needed.
 
-/** The runtime compiles no function before it has run this many times as often as usual. */
-const RELUCTANT_JIT = 100_000;
+/**
+ * Commands but `run` let the runtime compile a function after 20 times as many calls as usual: most of their code runs once, and
+ * compiling it costs more than it saves. The executable starts with a number that no launch reaches (scripts/build.ts).
+ */
+const JIT_POLICY = 20;
 
 /** The exit code of a failure that cannot be reported. */
 const INTERNAL_ERROR = 70;
@@ -30,6 +33,7 @@ try {
   resetIgnoredSigchld();
   if (process.argv[2] === "run") await run();
   else {
+    Bun.unsafe.setJITPolicy(JIT_POLICY);
     if (process.argv[2] === "meter") (await import("./daemon/meter/wait.ts")).waitForFirstRequest();
     await runProgram();
   }
@@ -40,13 +44,12 @@ try {
 async function run(): Promise<void> {
   const waiting = takeWaitingJob(process.env);
   if (waiting !== undefined) exitNow(await waitInNewStart(launchHost, waiting, rest));
-  // The runtime starts a thread for compiling when code runs often. During the spawn, the thread would be in the workload's
-  // cgroup, like the one that starts it. What `run` does once is not worth compiling.
-  Bun.unsafe.setJITPolicy(RELUCTANT_JIT);
   const launch = repeatLaunch(process.argv, warn);
   if (launch === undefined) await runProgram();
-  else if (launch.isRecorded) exitNow(await waitForPlainJob(launchHost, launch, rest));
-  else exitNow(await (await import("./cli/commands/plainRun.ts")).observePlainRun(launch));
+  else if (launch.isRecorded) {
+    const code = waitForPlainJob(launchHost, launch, rest);
+    exitNow(typeof code === "number" ? code : await code);
+  } else exitNow(await (await import("./cli/commands/plainRun.ts")).observePlainRun(launch));
 }
 
 async function runProgram(): Promise<void> {

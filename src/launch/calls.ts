@@ -25,19 +25,20 @@ export interface LaunchCalls {
   readonly scopedAfter?: number;
 }
 
-/** Makes a call and returns it with its result. An error that is no errno has the name "unknown". */
-export function makeCall(fs: CgroupFs, call: CallName, path: string, data?: string): CgroupCall {
-  const made = data === undefined ? { call, path } : { call, path, data };
+export type Outcome = Pick<CgroupCall, "result" | "error">;
+
+/** Makes a call and returns its outcome. An error that is no errno has the name "unknown". */
+export function makeCall(fs: CgroupFs, call: CallName, path: string, data?: string): Outcome {
   try {
     const result = call === "write" ? fs.write(path, data ?? "") : fs[call](path);
-    return result === undefined ? made : { ...made, result };
+    return result === undefined ? {} : { result };
   } catch (error) {
-    return { ...made, error: errnoOf(error) ?? "unknown" };
+    return { error: errnoOf(error) ?? "unknown" };
   }
 }
 
 /** Returns whether two calls had the same outcome. */
-export function hasSameOutcome(a: CgroupCall, b: CgroupCall): boolean {
+export function hasSameOutcome(a: Outcome, b: Outcome): boolean {
   if (a.error !== b.error) return false;
   if (typeof a.result !== "object" || typeof b.result !== "object") return a.result === b.result;
   const other = b.result;

@@ -38,7 +38,8 @@ export function readCircumstances(
   try {
     const stat = parseStat(readTextFile(`${procRoot}/self/stat`));
     const executable = statusOf(`${procRoot}/self/exe`);
-    const [uid, gid] = [process.geteuid?.(), process.getegid?.()];
+    const uid = process.geteuid?.();
+    const gid = process.getegid?.();
     // Another pid namespace than that of procfs has another process under this PID.
     if (stat?.pid !== process.pid || executable === undefined || uid === undefined || gid === undefined)
       return undefined;
@@ -53,9 +54,12 @@ export function readCircumstances(
       cgroup: readTextFile(`${procRoot}/self/cgroup`),
       bootId,
       mounts: mountsOfCgroups(readTextFile(`${procRoot}/self/mountinfo`)),
-      namespaces: ["pid", "cgroup"].map((kind) => readLinkIfAny(`${procRoot}/self/ns/${kind}`) ?? null),
+      namespaces: [
+        readLinkIfAny(`${procRoot}/self/ns/pid`) ?? null,
+        readLinkIfAny(`${procRoot}/self/ns/cgroup`) ?? null,
+      ],
       hasSystemd: fileExists("/run/systemd/system"),
-      executable: [dev, ino, size, mtimeMs].join(" "),
+      executable: `${dev} ${ino} ${size} ${mtimeMs}`,
     };
     return { circumstances, self: { bootId, pid: process.pid, startTicks: stat.startTicks } };
   } catch {
@@ -69,20 +73,37 @@ export function readCircumstances(
  * namespace has numbers of its own for the same mounts, so they are replaced by the places in this text.
  */
 export function mountsOfCgroups(mountinfo: string): string {
-  const mounts = mountinfo.split("\n").map((line) => line.split(" "));
-  const isCgroup = (fields: string[]) => fields[fields.indexOf("-") + 1]?.startsWith("cgroup") ?? false;
-  const paths = mounts.filter(isCgroup).map(([, , , , path = ""]) => path);
-  const isAtOrAbove = (path: string, of: string) =>
-    path === of || of.startsWith(path.endsWith("/") ? path : `${path}/`);
-  const kept = mounts.filter(([, , , , path]) => path && paths.some((each) => isAtOrAbove(path, each)));
-  const places = new Map(kept.map(([id], place) => [id, place]));
-  return kept
-    .map((fields, place) => {
-      const [, parent, , root, path, options] = fields;
-      const source = fields.slice(fields.indexOf("-")).join(" ");
-      return `${place} ${places.get(parent) ?? "outside"} 0:0 ${root} ${path} ${options} ${source}\n`;
-    })
-    .join("");
+  const lines = mountinfo.split("\n");
+  const atOrAbove = new Set<string>();
+  for (const line of lines) {
+    if (line.includes(" - cgroup")) addWithParents(atOrAbove, pathOfMount(line));
+  }
+  const kept: string[] = [];
+  const places = new Map<string, number>();
+  for (const line of lines) {
+    if (!atOrAbove.has(pathOfMount(line))) continue;
+    places.set(line.slice(0, line.indexOf(" ")), kept.length);
+    kept.push(line);
+  }
+  let text = "";
+  for (let place = 0; place < kept.length; place++) {
+    const line = kept[place] as string;
+    // 26 22 0:23 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw
+    const [, parent = "", , root, path, options] = line.split(" ", 6);
+    const source = line.slice(line.indexOf(" - ") + 1);
+    text += `${place} ${places.get(parent) ?? "outside"} 0:0 ${root} ${path} ${options} ${source}\n`;
+  }
+  return text;
+}
+
+/** Returns the mount point in a line of mountinfo, whose fields have no spaces in them; "" for an empty line. */
+function pathOfMount(line: string): string {
+  return line.split(" ", 5)[4] ?? "";
+}
+
+function addWithParents(paths: Set<string>, path: string): void {
+  for (let end = path.length; end > 0; end = path.lastIndexOf("/", end - 1)) paths.add(path.slice(0, end));
+  paths.add("/");
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { CgroupFs } from "../linux/cgroupFs.ts";
 import { hasSameOutcome, type LaunchCalls, makeCall } from "./calls.ts";
-import { isReturn } from "./plainCalls.ts";
+import { movesThread } from "./plainCalls.ts";
 
 export interface FailedWrite {
   path: string;
@@ -38,15 +38,18 @@ export class Replay {
 
   /** Makes the calls before the spawn. Returns false at the first whose outcome differs; then call `undo`. */
   prepare(): boolean {
-    return this.#calls.before.every((recorded, index) => {
-      if (index === this.#calls.scopedAfter && !this.#enterScope()) return false;
+    const { before, scopedAfter } = this.#calls;
+    let index = 0;
+    for (const recorded of before) {
+      if (index++ === scopedAfter && !this.#enterScope()) return false;
       const { call, path, data } = recorded;
       // Before the call: a refused one may have moved the thread in the first of two hierarchies.
-      if (isReturn({ call, path, ...(data === undefined ? {} : { data }) })) this.#hasJoined = true;
+      if (movesThread(recorded)) this.#hasJoined = true;
       const made = makeCall(this.#fs, call, path, data);
       if (call === "mkdir" && made.error === undefined) this.#made.push(path);
-      return hasSameOutcome(made, recorded);
-    });
+      if (!hasSameOutcome(made, recorded)) return false;
+    }
+    return true;
   }
 
   /** Brings the thread back that started the workload. Returns the writes that failed. */

@@ -260,16 +260,16 @@ export function statusOfOpen(fd: number, path: string): FileStatus {
   return status;
 }
 
-const STAT_BYTES = 144;
+/** struct stat, 144 bytes on x86_64, in words of 32 bits. */
+const stat = new Uint32Array(36);
 
 function statusAt(directory: number, path: string, flags: number, call: string): FileStatus | undefined {
-  const returned = syscall("newfstatat", directory, pathAt(path, call), result, flags);
+  const returned = syscall("newfstatat", directory, pathAt(path, call), stat, flags);
   if (returned === -ENOENT) return undefined;
   checked(returned, call, path);
   // struct stat, 64 bits: u64 dev; u64 ino; arm64: u32 mode, nlink, uid, gid; x86_64: u64 nlink; u32 mode, uid, gid;
   // both: … i64 size at 48, i64 mtime and its ns at 88
-  const stat = new DataView(result.buffer, 0, STAT_BYTES);
-  const u32 = (offset: number): number => stat.getUint32(offset, true);
+  const u32 = (offset: number): number => stat[offset / 4] as number;
   const u64 = (offset: number): number => u32(offset) + u32(offset + 4) * 2 ** 32;
   const mode = u32(IS_ARM ? 16 : 24);
   return {
@@ -300,28 +300,45 @@ export interface DirectoryEntry {
 
 /** Lists a directory, without `.` and `..`, in the order of the file system. */
 export function listDirectory(path: string): DirectoryEntry[] {
-  const entries: { name: string; type: FileType | undefined }[] = [];
+  const entries: DirectoryEntry[] = [];
+  visitDirectory(path, (nameStart, typeNumber) => {
+    const name = DECODER.decode(result.subarray(nameStart, result.indexOf(0, nameStart)));
+    if (name === "." || name === "..") return;
+    const isKnown = typeNumber !== DT_UNKNOWN;
+    const type = isKnown ? TYPES[typeNumber] : statusOfLink(`${path}/${name}`)?.type;
+    entries.push({ name, type: type ?? "device" });
+  });
+  return entries;
+}
+
+/** Lists the names in a directory that are whole numbers, as those of processes, threads and descriptors in procfs. */
+export function listNumbers(path: string): number[] {
+  const numbers: number[] = [];
+  visitDirectory(path, (nameStart) => {
+    let number = 0;
+    for (let index = nameStart; result[index] !== 0; index++) {
+      const digit = (result[index] as number) - 0x30;
+      if (digit < 0 || digit > 9) return;
+      number = 10 * number + digit;
+    }
+    numbers.push(number);
+  });
+  return numbers;
+}
+
+/** Calls a function with the place of each name in `result`, which ends with NUL, and with its type as in TYPES. */
+function visitDirectory(path: string, visit: (nameStart: number, type: number) => void): void {
   const fd = openFile(path, O_RDONLY | O_DIRECTORY);
   try {
     for (let length = 1; length > 0; ) {
       length = checked(syscall("getdents64", fd, result, result.length), "scandir", path);
-      // struct linux_dirent64 { u64 d_ino; s64 d_off; u16 d_reclen; u8 d_type; char d_name[]; }; d_type as in TYPES
+      // struct linux_dirent64 { u64 d_ino; s64 d_off; u16 d_reclen; u8 d_type; char d_name[]; }
       for (let start = 0; start < length; ) {
-        const recordBytes = (result[start + 16] as number) | ((result[start + 17] as number) << 8);
-        const nameStart = start + 19;
-        const name = DECODER.decode(result.subarray(nameStart, result.indexOf(0, nameStart)));
-        const type = result[start + 18] as number;
-        if (name !== "." && name !== "..") {
-          entries.push({ name, type: type === DT_UNKNOWN ? undefined : (TYPES[type] ?? "device") });
-        }
-        start += recordBytes;
+        visit(start + 19, result[start + 18] as number);
+        start += (result[start + 16] as number) | ((result[start + 17] as number) << 8);
       }
     }
   } finally {
     closeFile(fd);
   }
-  return entries.map(({ name, type }) => ({
-    name,
-    type: type ?? statusOfLink(`${path}/${name}`)?.type ?? "device",
-  }));
 }
