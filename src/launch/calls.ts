@@ -1,8 +1,11 @@
 import type { CgroupFs } from "../linux/cgroupFs.ts";
 import { errnoOf } from "../sys/errno.ts";
 
-/** The calls of `CgroupFs` whose results decide how a workload is launched. `watch` is none of them, and `readIn` is not made there. */
-export type CallName = Exclude<keyof CgroupFs, "watch" | "readIn">;
+/**
+ * The calls of `CgroupFs` whose results decide how a workload is launched. `watch` is none of them, and the variants of `read`
+ * are not made there.
+ */
+export type CallName = Exclude<keyof CgroupFs, "watch" | "readIn" | "readOrCode">;
 
 /** The result of a call; absent for nothing. */
 export type CallResult = string | number | boolean | readonly string[];
@@ -29,6 +32,7 @@ export type Outcome = Pick<CgroupCall, "result" | "error">;
 
 /** Makes a call and returns its outcome. An error that is no errno has the name "unknown". */
 export function makeCall(fs: CgroupFs, call: CallName, path: string, data?: string): Outcome {
+  if (call === "read" && fs.readOrCode !== undefined) return fs.readOrCode(path);
   try {
     const result = call === "write" ? fs.write(path, data ?? "") : fs[call](path);
     return result === undefined ? {} : { result };

@@ -40,7 +40,7 @@ export function evaluateSla(
   circumstances: Circumstances = {},
 ): { compliant: boolean; reason: string } {
   const reason = reasonFor(ending, outcomes, usage, circumstances);
-  return { compliant: COMPLIANT.includes(reason), reason };
+  return { compliant: COMPLIANT.indexOf(reason) >= 0, reason };
 }
 
 function reasonFor(
