@@ -7,8 +7,11 @@ import { exitNow, resetIgnoredSigchld } from "./sys/ownProcess.ts";
 
 // A `run` that repeats an earlier launch needs a small part of the program. The rest is loaded when it is needed.
 
-/** The runtime compiles no function before it has run this many times as often as usual. */
-const RELUCTANT_JIT = 100_000;
+/**
+ * Commands but `run` let the runtime compile a function after 20 times as many calls as usual: most of their code runs once, and
+ * compiling it costs more than it saves. The executable starts with a number that no launch reaches (scripts/build.ts).
+ */
+const JIT_POLICY = 20;
 
 /** The exit code of a failure that cannot be reported. */
 const INTERNAL_ERROR = 70;
@@ -28,25 +31,25 @@ process.on("unhandledRejection", (error) => void fail(error));
 
 try {
   resetIgnoredSigchld();
-  if (process.argv[2] === "run") await run();
-  else {
-    if (process.argv[2] === "meter") (await import("./daemon/meter/wait.ts")).waitForFirstRequest();
-    await runProgram();
-  }
+  const isRun = process.argv[2] === "run";
+  const code = isRun ? runAgain() : undefined;
+  // No promise, unless it is needed: its first use takes 0.05 ms.
+  if (code !== undefined) exitNow(typeof code === "number" ? code : await code);
+  if (!isRun) Bun.unsafe.setJITPolicy(JIT_POLICY);
+  if (process.argv[2] === "meter") (await import("./daemon/meter/wait.ts")).waitForFirstRequest();
+  await runProgram();
 } catch (error) {
   await fail(error);
 }
 
-async function run(): Promise<void> {
+/** Starts the workload of a `run` as an earlier one, waits for it, and returns its exit code. `undefined`: nothing was done. */
+function runAgain(): number | Promise<number> | undefined {
   const waiting = takeWaitingJob(process.env);
-  if (waiting !== undefined) exitNow(await waitInNewStart(launchHost, waiting, rest));
-  // The runtime starts a thread for compiling when code runs often. During the spawn, the thread would be in the workload's
-  // cgroup, like the one that starts it. What `run` does once is not worth compiling.
-  Bun.unsafe.setJITPolicy(RELUCTANT_JIT);
+  if (waiting !== undefined) return waitInNewStart(launchHost, waiting, rest);
   const launch = repeatLaunch(process.argv, warn);
-  if (launch === undefined) await runProgram();
-  else if (launch.isRecorded) exitNow(await waitForPlainJob(launchHost, launch, rest));
-  else exitNow(await (await import("./cli/commands/plainRun.ts")).observePlainRun(launch));
+  if (launch === undefined) return undefined;
+  if (launch.isRecorded) return waitForPlainJob(launchHost, launch, rest);
+  return import("./cli/commands/plainRun.ts").then((full) => full.observePlainRun(launch));
 }
 
 async function runProgram(): Promise<void> {

@@ -10,6 +10,7 @@ import { type Duration, runtimeOf } from "./model/runtime.ts";
  * `outcome` is about the workload, `sla` and its `reason` are about the platform.
  */
 export function summaryLine(job: Job, result: JobResult): string {
+  // One after the other: this is the end of a launch, and the first use of a method of arrays takes 0.05 ms.
   const parts = [
     `JOB ${job.jobId}`,
     `outcome=${outcomeOf(result.ending)}`,
@@ -20,7 +21,8 @@ export function summaryLine(job: Job, result: JobResult): string {
     `pid=${job.process?.pid ?? "none"}`,
   ];
   // The id of a job whose cgroup was found comes from the name of a directory.
-  return parts.map(oneLine).join(" | ");
+  for (let index = 0; index < parts.length; index++) parts[index] = oneLine(parts[index] as string);
+  return parts.join(" | ");
 }
 
 /** Returns a warning about processes that outlive their job, and keep its cgroup and limits. */

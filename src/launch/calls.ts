@@ -1,8 +1,11 @@
 import type { CgroupFs } from "../linux/cgroupFs.ts";
 import { errnoOf } from "../sys/errno.ts";
 
-/** The calls of `CgroupFs` whose results decide how a workload is launched. `watch` is none of them, and `readIn` is not made there. */
-export type CallName = Exclude<keyof CgroupFs, "watch" | "readIn">;
+/**
+ * The calls of `CgroupFs` whose results decide how a workload is launched. `watch` is none of them, and the variants of `read`
+ * are not made there.
+ */
+export type CallName = Exclude<keyof CgroupFs, "watch" | "readIn" | "readOrCode">;
 
 /** The result of a call; absent for nothing. */
 export type CallResult = string | number | boolean | readonly string[];
@@ -25,19 +28,21 @@ export interface LaunchCalls {
   readonly scopedAfter?: number;
 }
 
-/** Makes a call and returns it with its result. An error that is no errno has the name "unknown". */
-export function makeCall(fs: CgroupFs, call: CallName, path: string, data?: string): CgroupCall {
-  const made = data === undefined ? { call, path } : { call, path, data };
+export type Outcome = Pick<CgroupCall, "result" | "error">;
+
+/** Makes a call and returns its outcome. An error that is no errno has the name "unknown". */
+export function makeCall(fs: CgroupFs, call: CallName, path: string, data?: string): Outcome {
+  if (call === "read" && fs.readOrCode !== undefined) return fs.readOrCode(path);
   try {
     const result = call === "write" ? fs.write(path, data ?? "") : fs[call](path);
-    return result === undefined ? made : { ...made, result };
+    return result === undefined ? {} : { result };
   } catch (error) {
-    return { ...made, error: errnoOf(error) ?? "unknown" };
+    return { error: errnoOf(error) ?? "unknown" };
   }
 }
 
 /** Returns whether two calls had the same outcome. */
-export function hasSameOutcome(a: CgroupCall, b: CgroupCall): boolean {
+export function hasSameOutcome(a: Outcome, b: Outcome): boolean {
   if (a.error !== b.error) return false;
   if (typeof a.result !== "object" || typeof b.result !== "object") return a.result === b.result;
   const other = b.result;

@@ -19,9 +19,9 @@ export function readRunLine(argv: readonly string[]): RunLine | undefined {
   const first = argv[at + 1];
   if (at < 0 || first === undefined || first === "" || first.startsWith("-")) return undefined;
   const words = argv.slice(3, at);
-  return words.some((word) => word.startsWith(STATE_OPTION))
-    ? undefined
-    : { words, command: argv.slice(at + 1) };
+  // Loops here and in what a repeated launch calls: each method of arrays that takes a function is compiled at its first use.
+  for (const word of words) if (word.startsWith(STATE_OPTION)) return undefined;
+  return { words, command: argv.slice(at + 1) };
 }
 
 /** Returns whether the parser of options has found this command, and so has read the same words as options. */

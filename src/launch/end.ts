@@ -45,8 +45,8 @@ export function endPlainJob(
 ): PlainEnd {
   const { cgroupFs: fs } = host;
   // Another ffrtmp that has folded the file may have changed the limits. A cgroup that is gone counts nothing.
-  if (!hasItsName(file) || !hasOwnCgroupsOnly(job) || !job.cgroup.every(({ path }) => fs.exists(path)))
-    return { kind: "open" };
+  if (!hasItsName(file) || !hasOwnCgroupsOnly(job)) return { kind: "open" };
+  for (const { path } of job.cgroup) if (!fs.exists(path)) return { kind: "open" };
   const usage: Usage = { ...UNKNOWN_USAGE, ...measured, ...knownOnly(readOwnUsage(fs, job.cgroup)) };
   const { key, outcomes, startedMs: startMs, startedBootMs: startBootMs } = job;
   const { compliant: slaCompliant, reason: slaReason } = evaluateSla(ending, outcomes, usage);
@@ -65,17 +65,17 @@ export function endPlainJob(
  * goes away as a whole with this process, its last one.
  */
 function hasOwnCgroupsOnly({ cgroup, changes, carriedUsage }: RunningJob): boolean {
-  return (
-    carriedUsage === null &&
-    cgroup.every(({ placedAs }) => placedAs === undefined || placedAs === "beside") &&
-    changes.every(
-      (change) =>
-        isOwnCreation(change) ||
-        change.kind === "processes-moved" ||
-        (change.kind === "scope-started" && cgroup.some(({ path }) => path.includes(`/${change.unit}/`))) ||
-        (change.kind === "controller-enabled" && isScopeOf(cgroup, change.path)),
-    )
-  );
+  if (carriedUsage !== null) return false;
+  for (const { placedAs } of cgroup) if (placedAs !== undefined && placedAs !== "beside") return false;
+  for (const change of changes) {
+    const isOwn =
+      isOwnCreation(change) ||
+      change.kind === "processes-moved" ||
+      (change.kind === "scope-started" && cgroup.some(({ path }) => path.includes(`/${change.unit}/`))) ||
+      (change.kind === "controller-enabled" && isScopeOf(cgroup, change.path));
+    if (!isOwn) return false;
+  }
+  return true;
 }
 
 /** Returns whether a cgroup is the scope that was started for the job of another cgroup. */
@@ -92,15 +92,14 @@ function isOwnCreation(change: Change): change is CgroupCreated {
 
 /** Removes cgroups in the reverse order of their creation. Returns false for one that is in use. */
 function removeCgroups(fs: CgroupFs, changes: readonly Change[]): boolean {
-  return changes
-    .filter(isOwnCreation)
-    .toReversed()
-    .every(({ path }) => {
-      try {
-        fs.rmdir(path);
-        return true;
-      } catch (error) {
-        return errnoOf(error) === "ENOENT";
-      }
-    });
+  for (let index = changes.length - 1; index >= 0; index--) {
+    const change = changes[index] as Change;
+    if (!isOwnCreation(change)) continue;
+    try {
+      fs.rmdir(change.path);
+    } catch (error) {
+      if (errnoOf(error) !== "ENOENT") return false;
+    }
+  }
+  return true;
 }

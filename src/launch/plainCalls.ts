@@ -6,7 +6,9 @@ import type { CgroupCall, LaunchCalls } from "./calls.ts";
  * starting thread back (cgroup v1).
  */
 export function arePlain({ before, after }: LaunchCalls, group: string): boolean {
-  return before.every((call) => isPlainBefore(call, group)) && after.every(isReturn);
+  for (const call of before) if (!isPlainBefore(call, group)) return false;
+  for (const call of after) if (!isReturn(call)) return false;
+  return true;
 }
 
 function isPlainBefore({ call, path, error }: CgroupCall, group: string): boolean {
@@ -27,7 +29,12 @@ export function isOwn(path: string, group: string): boolean {
   return (path.includes(`/${group}/`) || path.includes(`/${group}.scope/`)) && !path.includes("/../");
 }
 
-/** Returns whether a call moves the thread that makes it, and nothing else. */
-export function isReturn({ call, path, data, error }: CgroupCall): boolean {
-  return call === "write" && data === "0" && path.endsWith("/tasks") && error === undefined;
+/** Returns whether a call moved the thread that made it, and nothing else. */
+export function isReturn(call: CgroupCall): boolean {
+  return call.error === undefined && movesThread(call);
+}
+
+/** Returns whether a call moves the thread that makes it, in at least one hierarchy, unless the kernel refuses it in all. */
+export function movesThread({ call, path, data }: CgroupCall): boolean {
+  return call === "write" && data === "0" && path.endsWith("/tasks");
 }

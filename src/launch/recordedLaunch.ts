@@ -25,12 +25,15 @@ export interface OwnScope {
   readonly origin: string;
 }
 
-/** The fields that all jobs of one recorded launch have in common, before their start and after it. */
+/**
+ * The fields that all jobs of one recorded launch have in common, before their start and after it. A half of the journal is
+ * absent after it where the start has changed nothing in it.
+ */
 export type JobTemplate = Pick<
   StartingJob,
   "intent" | "slaEligible" | "tenant" | "labels" | "limits" | "byHand" | "cgroup" | "changes" | "decidedBy"
 >;
-export type RunningTemplate = Pick<RunningJob, "outcomes" | "cgroup" | "changes">;
+export type RunningTemplate = Pick<RunningJob, "outcomes"> & Partial<Pick<RunningJob, "cgroup" | "changes">>;
 
 /** A recorded launch is not used for longer: the full program looks at the machine again. */
 const MAX_LAUNCH_AGE_MS = 24 * 3600 * 1000;

@@ -107,7 +107,11 @@ export class LaunchRecorder implements LaunchObserver {
       ...(scope === undefined || origin === undefined ? {} : { scope: { entry: scope.entry, origin } }),
       ...calls,
       job: { intent, slaEligible, tenant, labels, limits, byHand, cgroup, changes, decidedBy },
-      running: { outcomes, cgroup: made, changes: journal },
+      running: {
+        outcomes,
+        ...(isSameJson(cgroup, made) ? {} : { cgroup: made }),
+        ...(isSameJson(changes, journal) ? {} : { changes: journal }),
+      },
     };
     const text = formatLaunch(circumstances, launch, group);
     if (text !== undefined) this.#write(nameOfLaunch(circumstances), text);
@@ -142,6 +146,10 @@ export class LaunchRecorder implements LaunchObserver {
     for (const { name } of byAge.slice(0, names.length - MAX_LAUNCHES))
       rmSync(`${launches}/${name}`, { force: true });
   }
+}
+
+function isSameJson(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
 }
 
 /** Gets the group of the state directory above, which has the set-group-ID bit where it has that of root. */

@@ -1,9 +1,10 @@
-import { exitCodeOf } from "../jobs/model/ending.ts";
+import { endingOfStatus, exitCodeOf } from "../jobs/model/ending.ts";
 import { type WorkloadEnd, waitForEnd } from "../jobs/start/spawn.ts";
 import { summaryLine } from "../jobs/summary.ts";
 import { isFoldDue } from "../ledger/inbox/inboxFile.ts";
 import type { Host } from "../linux/host.ts";
-import { firstSignal, watchContinuations } from "../sys/ownSignals.ts";
+import { type ChildEnd, waitBriefly } from "../sys/childWait.ts";
+import { onStopSignal, watchContinuations } from "../sys/ownSignals.ts";
 import { endPlainJob, type LaunchedJob, type PlainEnd, type PlainJob } from "./end.ts";
 import { continueInNewStart, type RunOptions } from "./newStart.ts";
 
@@ -29,6 +30,8 @@ export interface FullProgram {
   foldInbox(): Promise<void>;
 }
 
+type EndHost = Pick<Host, "cgroupFs" | "now" | "bootNow">;
+
 interface WaitedLaunch {
   plain: PlainJob;
   child: Bun.Subprocess;
@@ -40,35 +43,62 @@ interface WaitedLaunch {
  * Waits for the end of a plain launch, records it, and returns the exit code of the command. For as long as it waits, this
  * process has loaded nothing that only other ends need.
  */
-export async function waitForPlainJob(
-  host: Pick<Host, "cgroupFs" | "now" | "bootNow">,
+export function waitForPlainJob(
+  host: EndHost,
   launch: WaitedLaunch,
   full: FullProgram,
+): number | Promise<number> {
+  let stop = (_signal: string): void => {};
+  onStopSignal((signal) => stop(signal));
+  const sinceMs = host.bootNow();
+  // Most commands that end soon end here. Neither a timer nor a promise nor the event loop is used then, which takes 0.5 ms.
+  const early = waitBriefly(launch.child.pid, SETTLE_AFTER_MS);
+  if (early !== undefined) return recordPlainEnd(host, launch.plain, endOfChild(early), false, full);
+  // A signal that came meanwhile is handled when the runtime has its turn, after this.
+  const signal = new Promise<string>((resolve) => {
+    stop = resolve;
+  });
+  return waitInRuntime(host, launch, full, signal, SETTLE_AFTER_MS - (host.bootNow() - sinceMs));
+}
+
+/** Does the same with the event loop of the runtime. */
+async function waitInRuntime(
+  host: EndHost,
+  launch: WaitedLaunch,
+  full: FullProgram,
+  signal: Promise<string>,
+  settleAfterMs: number,
 ): Promise<number> {
   const { plain, child } = launch;
   let hasContinued: (() => Promise<boolean>) | undefined;
-  setTimeout(() => {
+  const settleNow = (): void => {
     hasContinued = watchContinuations(host);
     void settle(launch, full);
-  }, SETTLE_AFTER_MS).unref();
-  const end = await Promise.race([waitForEnd(child), firstSignal()]);
+  };
+  setTimeout(settleNow, Math.max(0, settleAfterMs)).unref();
+  const end = await Promise.race([waitForEnd(child), signal]);
   if (typeof end === "string") return full.stopObserving(plain, end, {});
   return recordPlainEnd(host, plain, end, (await hasContinued?.()) ?? false, full);
 }
 
+/** Returns the end of a child that wait4(2) has collected. */
+export function endOfChild({ status, ...measured }: ChildEnd): WorkloadEnd {
+  return { ending: endingOfStatus(status, "parent"), measured };
+}
+
 /** Records the end of a plain launch, and returns the exit code of the command. */
-export async function recordPlainEnd(
-  host: Pick<Host, "cgroupFs" | "now" | "bootNow">,
+export function recordPlainEnd(
+  host: EndHost,
   plain: PlainJob,
   end: WorkloadEnd,
   isUnseen: boolean,
   full: FullProgram,
-): Promise<number> {
+): number | Promise<number> {
   const recorded: PlainEnd = isUnseen ? { kind: "open" } : endPlainJob(host, plain, end);
   if (recorded.kind !== "closed") return full.recordEnd(plain, { ...end, recorded, isUnseen }, {});
   full.print(summaryLine(plain.job, recorded.result));
-  if (isFoldDue(plain.job.key)) await full.foldInbox();
-  return exitCodeOf(end.ending);
+  const code = exitCodeOf(end.ending);
+  return isFoldDue(plain.job.key) ? full.foldInbox().then(() => code) : code;
 }
 
 /**

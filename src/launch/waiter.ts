@@ -1,11 +1,11 @@
-import { type Ending, endingOfStatus } from "../jobs/model/ending.ts";
+import type { Ending } from "../jobs/model/ending.ts";
 import type { WorkloadEnd } from "../jobs/start/spawn.ts";
 import type { Host } from "../linux/host.ts";
 import { type ChildEnd, waitForChild } from "../sys/childWait.ts";
 import { errnoName } from "../sys/errno.ts";
 import { CONTINUED_MS } from "../sys/ownSignals.ts";
 import type { TakenOverJob } from "./newStart.ts";
-import { type FullProgram, recordPlainEnd } from "./wait.ts";
+import { endOfChild, type FullProgram, recordPlainEnd } from "./wait.ts";
 
 /**
  * Waits for the workload of an earlier start of this process, records its end, and returns the exit code of the command. The
@@ -28,10 +28,7 @@ export async function waitInNewStart(
 }
 
 function endOf(end: ChildEnd | number): WorkloadEnd {
-  if (typeof end === "number") {
-    const ending: Ending = { kind: "exit-unknown", reason: `it could not be waited for (${errnoName(end)})` };
-    return { ending, measured: {} };
-  }
-  const { status, ...measured } = end;
-  return { ending: endingOfStatus(status, "parent"), measured };
+  if (typeof end !== "number") return endOfChild(end);
+  const ending: Ending = { kind: "exit-unknown", reason: `it could not be waited for (${errnoName(end)})` };
+  return { ending, measured: {} };
 }

@@ -16,7 +16,7 @@ export type StateFiles = ReturnType<typeof locateState>;
 export function locateState(option: string | undefined, environment: NodeJS.ProcessEnv) {
   const asked = option || environment["FFRTMP_STATE"] || defaultDirectory(environment);
   const name = lastName(asked);
-  const isFile = [".json", ".db"].some((suffix) => name.endsWith(suffix) && name !== suffix);
+  const isFile = (name.endsWith(".json") && name !== ".json") || (name.endsWith(".db") && name !== ".db");
   const directory = resolvePath(asked.startsWith("/") ? "/" : process.cwd(), asked, isFile ? ".." : "");
   const join = (name: string): string => `${directory === "/" ? "" : directory}/${name}`;
   return {

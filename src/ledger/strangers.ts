@@ -18,7 +18,7 @@ export function rejectStrangers(path: string): void {
 
 /** As path_resolution(7) does: each link and each directory on the way counts. */
 function findStranger(path: string): string | undefined {
-  const rest = path.split("/").filter(Boolean);
+  const rest = namesOf(path);
   let current = "";
   for (let links = 0; ; ) {
     const stat = statusOfLink(current || "/");
@@ -29,7 +29,7 @@ function findStranger(path: string): string | undefined {
       if (++links > 40) return undefined;
       const target = readLinkText(current);
       current = target.startsWith("/") ? "" : above(current);
-      rest.unshift(...target.split("/").filter(Boolean));
+      rest.unshift(...namesOf(target));
     } else if (
       isWritableForOthers(stat) &&
       !(stat.type === "directory" && stat.mode & 0o1000 && rest.length > 1)
@@ -41,6 +41,13 @@ function findStranger(path: string): string | undefined {
     if (next === undefined || stat.type === "file") return undefined;
     current = next === ".." ? above(current) : next === "." ? current : `${current}/${next}`;
   }
+}
+
+/** Returns the names in a path, without empty ones. */
+function namesOf(path: string): string[] {
+  const names: string[] = [];
+  for (const name of path.split("/")) if (name !== "") names.push(name);
+  return names;
 }
 
 /** The group of root is root. */

@@ -25,7 +25,11 @@ export const UNKNOWN_USAGE: Usage = NOTHING_KNOWN;
 
 /** Returns the fields that are known. */
 export function knownOnly(usage: Usage): Partial<Usage> {
-  return Object.fromEntries(Object.entries(usage).filter(([, value]) => value !== null));
+  const known: Partial<Usage> = {};
+  for (const field of Object.keys(usage) as (keyof Usage)[]) {
+    if (usage[field] !== null) known[field] = usage[field];
+  }
+  return known;
 }
 
 /** Adds the usage of two cgroups that a workload was in, one after the other. A field unknown in one is unknown in the sum. */

@@ -1,5 +1,6 @@
 import { hasCgroupPrograms } from "../sys/cgroupPrograms.ts";
 import {
+  codeOfErrno,
   type FileStatus,
   type FileType,
   fileExists,
@@ -7,6 +8,7 @@ import {
   listDirectory,
   makeDirectory,
   readTextFile,
+  readTextOrErrno,
   realPathOf,
   removeDirectory,
   statusOf,
@@ -22,6 +24,8 @@ import { WRITABLE_FILES } from "./writableFiles.ts";
  */
 export interface CgroupFs {
   read(path: string): string;
+  /** The same, with the code of the error in place of throwing it, which takes a launch two blocks of the heap. */
+  readOrCode?(path: string): { readonly result: string } | { readonly error: string };
   /** The same for a file in a directory, where that is faster. */
   readIn?(directory: string, file: string): string;
   /**
@@ -57,8 +61,12 @@ export interface CgroupFs {
 
 export const realCgroupFs: CgroupFs = {
   read: readTextFile,
+  readOrCode(path) {
+    const text = readTextOrErrno(path);
+    return typeof text === "number" ? { error: codeOfErrno(text) } : { result: text };
+  },
   write(path, data) {
-    if (!WRITABLE_FILES.has(path.slice(path.lastIndexOf("/") + 1)))
+    if (WRITABLE_FILES.indexOf(path.slice(path.lastIndexOf("/") + 1)) < 0)
       throw Object.assign(new Error(`EPERM: ffrtmp never writes ${path}`), { code: "EPERM", path });
     // Without O_CREAT a missing file fails with ENOENT; with it cgroupfs returns EACCES.
     writeTextFile(path, data);

@@ -2,7 +2,7 @@ import { closeFd } from "./descriptor.ts";
 import { syscall } from "./libc.ts";
 import { openPidfd } from "./pidfd.ts";
 import { signalName } from "./waitStatus.ts";
-import { readU32, readU64, writeU32 } from "./words.ts";
+import { readU32, readU64, timespec, writeU32 } from "./words.ts";
 
 const SIGHUP = 1;
 const SIGINT = 2;
@@ -47,7 +47,7 @@ export function waitForChild(pid: number, onContinue: () => void): ChildEnd | st
   if (signals < 0) return signals;
   try {
     for (;;) {
-      const [, ended = 0] = poll(signals, pidfd);
+      const [, ended = 0] = poll([signals, pidfd]);
       // Before the end: a stop of this process, during which the child ended, is reported together with it.
       let stop: number | undefined;
       for (let signal = readSignal(signals); signal !== undefined; signal = readSignal(signals)) {
@@ -63,6 +63,22 @@ export function waitForChild(pid: number, onContinue: () => void): ChildEnd | st
   }
 }
 
+/**
+ * Waits at most `timeoutMs` for the end of a child, without the runtime: its timers, promises and signal handlers wait too.
+ * Returns `undefined` where the child still runs, a signal interrupted the wait, whose handler runs as soon as the caller
+ * returns to the runtime, or the runtime has to wait instead: this kernel has no pidfds, or it has collected the child.
+ */
+export function waitBriefly(pid: number, timeoutMs: number): ChildEnd | undefined {
+  const pidfd = syscall("pidfd_open", pid, 0);
+  if (pidfd < 0) return undefined;
+  const file = pollfds([pidfd]);
+  const ready = syscall("ppoll", file, 1, timespec(timeoutMs), 0, 0);
+  closeFd(pidfd);
+  if (ready !== 1) return undefined;
+  const end = reap(pid);
+  return typeof end === "number" ? undefined : end;
+}
+
 function stopSignals(): Uint8Array {
   const set = new Uint8Array(SIGNAL_SET_BYTES);
   writeU32(
@@ -75,7 +91,7 @@ function stopSignals(): Uint8Array {
 
 /** Waits until a file can be read. The whole thread waits. Returns false at the end of a pipe. */
 export function waitForInput(fd: number): boolean {
-  return ((poll(fd)[0] ?? 0) & POLLIN) !== 0;
+  return ((poll([fd])[0] ?? 0) & POLLIN) !== 0;
 }
 
 /** Collects a child that has ended, and does not wait for one that runs. */
@@ -84,15 +100,22 @@ export function reapChild(pid: number): void {
 }
 
 /** Waits until one of the files can be read. Returns the events of each, poll(2). */
-function poll(...fds: number[]): number[] {
-  // struct pollfd { s32 fd; s16 events; s16 revents; }
-  const files = new Uint8Array(8 * fds.length);
-  for (const [index, fd] of fds.entries()) {
-    writeU32(files, 8 * index, fd);
-    files[8 * index + 4] = POLLIN;
-  }
+function poll(fds: readonly number[]): number[] {
+  const files = pollfds(fds);
   while (syscall("ppoll", files, fds.length, 0, 0, 0) === -EINTR);
   return fds.map((_, index) => files[8 * index + 6] ?? 0);
+}
+
+/** Returns an array of struct pollfd { s32 fd; s16 events; s16 revents; } that waits for input. */
+function pollfds(fds: readonly number[]): Uint8Array {
+  const files = new Uint8Array(8 * fds.length);
+  let offset = 0;
+  for (const fd of fds) {
+    writeU32(files, offset, fd);
+    files[offset + 4] = POLLIN;
+    offset += 8;
+  }
+  return files;
 }
 
 function readSignal(fd: number): number | undefined {

@@ -37,21 +37,26 @@ const FIRST_READ_BYTES = 16 * 1024;
 // One buffer for paths and results: every call here is over before the next one begins. The second path of a call is in
 // the second half.
 const paths = new Uint8Array(2 * PATH_MAX);
+const halves = [paths.subarray(0, PATH_MAX - 1), paths.subarray(PATH_MAX, 2 * PATH_MAX - 1)] as const;
 let result = new Uint8Array(FIRST_READ_BYTES);
 const ENCODER = new TextEncoder();
 const DECODER = new TextDecoder("utf-8", { ignoreBOM: true });
 
+/** Returns the code of the error that node:fs throws for an errno. */
+export function codeOfErrno(errno: number): string {
+  const name = errnoName(errno);
+  return name === "EOPNOTSUPP" ? "ENOTSUP" : name;
+}
+
 /** An error of a file call, with the properties that those of node:fs have. */
 class FileError extends Error {
-  readonly code: string;
-  readonly errno: number;
-  readonly syscall: string;
-  readonly path: string;
+  declare readonly code: string;
+  declare readonly errno: number;
+  declare readonly syscall: string;
+  declare readonly path: string;
 
   constructor(errno: number, call: string, path: string) {
-    // node:fs has this name for EOPNOTSUPP.
-    const name = errnoName(errno);
-    const code = name === "EOPNOTSUPP" ? "ENOTSUP" : name;
+    const code = codeOfErrno(errno);
     super(`${describeCode(code)}: ${call} ${path}`);
     this.code = code;
     this.errno = -Math.abs(errno);
@@ -61,9 +66,9 @@ class FileError extends Error {
 }
 
 /** Makes a call again for as long as a signal interrupts it. Returns its result or −errno. */
-function retry(name: SyscallName, ...args: (number | Uint8Array)[]): number {
+function retry(name: SyscallName, a: number, b: number | Uint8Array, c: number, d = 0): number {
   for (;;) {
-    const returned = syscall(name, ...args);
+    const returned = syscall(name, a, b, c, d);
     if (returned !== -EINTR) return returned;
   }
 }
@@ -72,7 +77,7 @@ function retry(name: SyscallName, ...args: (number | Uint8Array)[]): number {
 function pathAt(path: string, call: string, half: 0 | 1 = 0): number {
   if (path.includes("\0")) throw new FileError(EINVAL, call, path);
   const start = half * PATH_MAX;
-  const { read, written } = ENCODER.encodeInto(path, paths.subarray(start, start + PATH_MAX - 1));
+  const { read, written } = ENCODER.encodeInto(path, halves[half]);
   if (read < path.length) throw new FileError(ENAMETOOLONG, call, path);
   paths[start + written] = 0;
   return addressOf(paths) + start;
@@ -86,7 +91,11 @@ function checked(returned: number, call: string, path: string): number {
 
 /** Opens a file, close-on-exec. Returns the descriptor. Throws errors of open(2) with `code` and `path`, as all of these do. */
 export function openFile(path: string, flags: number, mode = 0): number {
-  return checked(retry("openat", AT_FDCWD, pathAt(path, "open"), flags | O_CLOEXEC, mode), "open", path);
+  return checked(tryToOpen(path, flags, mode), "open", path);
+}
+
+function tryToOpen(path: string, flags: number, mode = 0): number {
+  return retry("openat", AT_FDCWD, pathAt(path, "open"), flags | O_CLOEXEC, mode);
 }
 
 /** Closes a descriptor of this module. */
@@ -102,6 +111,15 @@ export function readTextFile(path: string): string {
   } finally {
     closeFile(fd);
   }
+}
+
+/** Does the same, and returns −errno where it fails. */
+export function readTextOrErrno(path: string): string | number {
+  const fd = tryToOpen(path, O_RDONLY);
+  if (fd < 0) return fd;
+  const bytes = tryToReadToEnd(fd);
+  closeFile(fd);
+  return typeof bytes === "number" ? bytes : DECODER.decode(bytes);
 }
 
 /** Reads a whole file as words, each of which ends with NUL, as /proc/PID/cmdline and environ have them. */
@@ -123,13 +141,20 @@ export function readWordsFile(path: string): Uint8Array[] {
 
 /** Returns a view of the rest of a file, valid until the next call. */
 function readToEnd(fd: number, path: string): Uint8Array {
+  const bytes = tryToReadToEnd(fd);
+  if (typeof bytes === "number") throw new FileError(bytes, "read", path);
+  return bytes;
+}
+
+function tryToReadToEnd(fd: number): Uint8Array | number {
   for (let length = 0; ; ) {
     if (length === result.length) {
       const longer = new Uint8Array(2 * result.length);
       longer.set(result);
       result = longer;
     }
-    const read = checked(retry("read", fd, addressOf(result) + length, result.length - length), "read", path);
+    const read = retry("read", fd, addressOf(result) + length, result.length - length);
+    if (read < 0) return read;
     if (read === 0) {
       const bytes = result.subarray(0, length);
       // Not kept for the rest of the process after one long file.
@@ -259,28 +284,30 @@ export function statusOfOpen(fd: number, path: string): FileStatus {
   return status;
 }
 
-const STAT_BYTES = 144;
+/** struct stat, 144 bytes on x86_64, in words of 32 bits. */
+const stat = new Uint32Array(36);
 
 function statusAt(directory: number, path: string, flags: number, call: string): FileStatus | undefined {
-  const returned = syscall("newfstatat", directory, pathAt(path, call), result, flags);
+  const returned = syscall("newfstatat", directory, pathAt(path, call), stat, flags);
   if (returned === -ENOENT) return undefined;
   checked(returned, call, path);
   // struct stat, 64 bits: u64 dev; u64 ino; arm64: u32 mode, nlink, uid, gid; x86_64: u64 nlink; u32 mode, uid, gid;
   // both: … i64 size at 48, i64 mtime and its ns at 88
-  const stat = new DataView(result.buffer, 0, STAT_BYTES);
-  const u32 = (offset: number): number => stat.getUint32(offset, true);
-  const u64 = (offset: number): number => u32(offset) + u32(offset + 4) * 2 ** 32;
-  const mode = u32(IS_ARM ? 16 : 24);
+  const mode = stat[IS_ARM ? 4 : 6] as number;
   return {
     type: TYPES[mode >> 12] ?? "device",
     mode: mode & 0o7777,
-    uid: u32(IS_ARM ? 24 : 28),
-    gid: u32(IS_ARM ? 28 : 32),
-    size: u64(48),
-    dev: u64(0),
-    ino: u64(8),
-    mtimeMs: u64(88) * 1000 + u64(96) / 1e6,
+    uid: stat[IS_ARM ? 6 : 7] as number,
+    gid: stat[IS_ARM ? 7 : 8] as number,
+    size: statU64(48),
+    dev: statU64(0),
+    ino: statU64(8),
+    mtimeMs: statU64(88) * 1000 + statU64(96) / 1e6,
   };
+}
+
+function statU64(offset: number): number {
+  return (stat[offset / 4] as number) + (stat[offset / 4 + 1] as number) * 2 ** 32;
 }
 
 /** S_IFMT of a mode, shifted. Character and block devices are not told apart. */
@@ -299,28 +326,45 @@ export interface DirectoryEntry {
 
 /** Lists a directory, without `.` and `..`, in the order of the file system. */
 export function listDirectory(path: string): DirectoryEntry[] {
-  const entries: { name: string; type: FileType | undefined }[] = [];
+  const entries: DirectoryEntry[] = [];
+  visitDirectory(path, (nameStart, typeNumber) => {
+    const name = DECODER.decode(result.subarray(nameStart, result.indexOf(0, nameStart)));
+    if (name === "." || name === "..") return;
+    const isKnown = typeNumber !== DT_UNKNOWN;
+    const type = isKnown ? TYPES[typeNumber] : statusOfLink(`${path}/${name}`)?.type;
+    entries.push({ name, type: type ?? "device" });
+  });
+  return entries;
+}
+
+/** Lists the names in a directory that are whole numbers, as those of processes, threads and descriptors in procfs. */
+export function listNumbers(path: string): number[] {
+  const numbers: number[] = [];
+  visitDirectory(path, (nameStart) => {
+    let number = 0;
+    for (let index = nameStart; result[index] !== 0; index++) {
+      const digit = (result[index] as number) - 0x30;
+      if (digit < 0 || digit > 9) return;
+      number = 10 * number + digit;
+    }
+    numbers.push(number);
+  });
+  return numbers;
+}
+
+/** Calls a function with the place of each name in `result`, which ends with NUL, and with its type as in TYPES. */
+function visitDirectory(path: string, visit: (nameStart: number, type: number) => void): void {
   const fd = openFile(path, O_RDONLY | O_DIRECTORY);
   try {
     for (let length = 1; length > 0; ) {
       length = checked(syscall("getdents64", fd, result, result.length), "scandir", path);
-      // struct linux_dirent64 { u64 d_ino; s64 d_off; u16 d_reclen; u8 d_type; char d_name[]; }; d_type as in TYPES
+      // struct linux_dirent64 { u64 d_ino; s64 d_off; u16 d_reclen; u8 d_type; char d_name[]; }
       for (let start = 0; start < length; ) {
-        const recordBytes = (result[start + 16] as number) | ((result[start + 17] as number) << 8);
-        const nameStart = start + 19;
-        const name = DECODER.decode(result.subarray(nameStart, result.indexOf(0, nameStart)));
-        const type = result[start + 18] as number;
-        if (name !== "." && name !== "..") {
-          entries.push({ name, type: type === DT_UNKNOWN ? undefined : (TYPES[type] ?? "device") });
-        }
-        start += recordBytes;
+        visit(start + 19, result[start + 18] as number);
+        start += (result[start + 16] as number) | ((result[start + 17] as number) << 8);
       }
     }
   } finally {
     closeFile(fd);
   }
-  return entries.map(({ name, type }) => ({
-    name,
-    type: type ?? statusOfLink(`${path}/${name}`)?.type ?? "device",
-  }));
 }

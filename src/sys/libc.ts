@@ -33,7 +33,8 @@ function loadLibc() {
       const { syscall, __errno_location } = ffi.dlopen(name, symbols).symbols;
       const errnoAddress = __errno_location();
       if (errnoAddress === null) throw new Error("__errno_location() returned NULL");
-      return { ffi, arch, call: syscall, errnoAddress };
+      const numbers: Partial<Record<SyscallName, number>> = {};
+      return { ffi, arch, numbers, call: syscall, errnoAddress };
     } catch (error) {
       failures.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
     }
@@ -62,15 +63,21 @@ export function syscall(
   f: Word | Bytes = 0,
 ): number {
   loadedLibc ??= loadLibc();
-  const { ffi, arch, call, errnoAddress } = loadedLibc;
+  const { numbers, call } = loadedLibc;
+  numbers[name] ??= syscallNumber(name, loadedLibc.arch);
+  // Written out, because a launch makes 300 calls in the interpreter, where a function for each word takes 0.1 ms of them.
   const result = Number(
-    call(syscallNumber(name, arch), word(a), word(b), word(c), word(d), word(e), word(f)),
+    call(
+      numbers[name],
+      typeof a === "object" ? addressOf(a) : a,
+      typeof b === "object" ? addressOf(b) : b,
+      typeof c === "object" ? addressOf(c) : c,
+      typeof d === "object" ? addressOf(d) : d,
+      typeof e === "object" ? addressOf(e) : e,
+      typeof f === "object" ? addressOf(f) : f,
+    ),
   );
-  return result === -1 ? -ffi.read.i32(errnoAddress, 0) : result;
-}
-
-function word(argument: Word | Bytes): Word {
-  return typeof argument === "object" ? addressOf(argument) : argument;
+  return result === -1 ? -loadedLibc.ffi.read.i32(loadedLibc.errnoAddress, 0) : result;
 }
 
 /** Returns the address of a buffer, which the caller must keep referenced while the kernel uses it. */

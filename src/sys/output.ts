@@ -1,4 +1,5 @@
 import { syscall } from "./libc.ts";
+import { timespec, writeU32 } from "./words.ts";
 
 const POLLOUT = 0x4;
 const MSG_DONTWAIT = 0x40;
@@ -28,11 +29,10 @@ export function writeIfRoom(fd: number, bytes: Uint8Array, waitMs: number): numb
 
 /** Returns whether a write does not wait. True also for a file that fails: the write returns its errno. */
 function hasRoom(fd: number, waitMs: number): boolean {
-  // struct pollfd { s32 fd; s16 events; s16 revents; }, struct timespec { i64 tv_sec; i64 tv_nsec; }
-  const file = new DataView(new ArrayBuffer(8));
-  file.setInt32(0, fd, true);
-  file.setInt16(4, POLLOUT, true);
-  const timeout = new BigInt64Array([BigInt(Math.floor(waitMs / 1000)), BigInt((waitMs % 1000) * 1e6)]);
-  const ready = syscall("ppoll", file, 1, timeout, 0, 0);
+  // struct pollfd { s32 fd; s16 events; s16 revents; }
+  const file = new Uint8Array(8);
+  writeU32(file, 0, fd);
+  file[4] = POLLOUT;
+  const ready = syscall("ppoll", file, 1, timespec(waitMs), 0, 0);
   return ready !== 0 && ready !== -EINTR;
 }

@@ -1,9 +1,10 @@
 import { addressOf, syscall } from "./libc.ts";
+import { readU64 } from "./words.ts";
 
 const SIGPIPE = 13;
 const SIGCHLD = 17;
 const SIGXFSZ = 25;
-const SIG_IGN = 1n;
+const SIG_IGN = 1;
 /** Size of sigset_t in the kernel. */
 const SIGNAL_SET_BYTES = 8;
 
@@ -34,9 +35,10 @@ export function exitNow(code: number): never {
  */
 export function resetIgnoredSigchld(): void {
   // struct sigaction of the kernel: { handler; u64 flags; restorer; u64 mask; }; handler 0 is SIG_DFL
-  const current = new BigUint64Array(4);
+  const current = new Uint8Array(32);
   syscall("rt_sigaction", SIGCHLD, 0, current, SIGNAL_SET_BYTES);
-  if (current[0] === SIG_IGN) syscall("rt_sigaction", SIGCHLD, new BigUint64Array(4), 0, SIGNAL_SET_BYTES);
+  if (readU64(current, 0) === SIG_IGN)
+    syscall("rt_sigaction", SIGCHLD, new Uint8Array(32), 0, SIGNAL_SET_BYTES);
 }
 
 /**

@@ -5,12 +5,14 @@
  * signals do not end the process. With `onHangUp`, SIGHUP calls that function instead, as usual for daemons.
  */
 export function firstSignal(onHangUp?: () => void): Promise<string> {
-  return new Promise((resolve) => {
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-      const isRequest = signal === "SIGHUP" && onHangUp !== undefined;
-      process.on(signal, isRequest ? onHangUp : () => resolve(signal));
-    }
-  });
+  return new Promise((resolve) => onStopSignal(resolve, onHangUp));
+}
+
+/** Does the same with a function that is called with the name of each of these signals. */
+export function onStopSignal(act: (signal: string) => void, onHangUp?: () => void): void {
+  process.on("SIGINT", () => act("SIGINT"));
+  process.on("SIGTERM", () => act("SIGTERM"));
+  process.on("SIGHUP", onHangUp ?? (() => act("SIGHUP")));
 }
 
 /** After this process continued, an end that is observed within this time may have been at any time since its stop. */

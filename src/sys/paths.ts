@@ -2,10 +2,13 @@
 
 /** Returns an absolute path without `.`, `..` and double slashes: the last absolute part, followed by those after it. */
 export function resolvePath(directory: string, ...parts: string[]): string {
-  const all = [directory, ...parts];
-  const start = all.findLastIndex((part) => part.startsWith("/"));
+  let path = directory;
+  for (const part of parts) path = part.startsWith("/") ? part : `${path}/${part}`;
+  // Most are so already. The last condition is also true for names that begin with a dot.
+  if (path.startsWith("/") && !path.endsWith("/") && !path.includes("//") && !path.includes("/."))
+    return path;
   const names: string[] = [];
-  for (const name of all.slice(Math.max(start, 0)).join("/").split("/")) {
+  for (const name of path.split("/")) {
     if (name === "..") names.pop();
     else if (name !== "" && name !== ".") names.push(name);
   }

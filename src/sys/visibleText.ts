@@ -2,24 +2,24 @@
  * Characters that a terminal obeys or that are invisible: control characters (C0, DEL, C1), format characters such as the
  * bidirectional controls and zero-width joiners, line and paragraph separators, and lone surrogates, which have no UTF-8.
  */
-const INVISIBLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
-const INVISIBLE_BUT_NEWLINE = /(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
+const invisible = (): RegExp => /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
+const invisibleButNewline = (): RegExp => /(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
 
 /**
  * Returns a text with every character escaped that could forge another line or change a terminal: `\u001b`, as in JSON.
  * A process chooses its own name, arguments and environment, and a user the names of files.
  */
 export function oneLine(text: string): string {
-  return isPrintable(text) ? text : text.replace(INVISIBLE, escapeUnits);
+  return isPrintable(text) ? text : text.replace(invisible(), escapeUnits);
 }
 
 /** Does the same for a text of several lines, or of JSON, whose newlines separate lines that are safe themselves. */
 export function escapeLines(text: string): string {
-  return isPrintable(text) ? text : text.replace(INVISIBLE_BUT_NEWLINE, escapeUnits);
+  return isPrintable(text) ? text : text.replace(invisibleButNewline(), escapeUnits);
 }
 
 export function hasInvisible(text: string): boolean {
-  return text.search(INVISIBLE) >= 0;
+  return text.search(invisible()) >= 0;
 }
 
 /** Returns whether a text is printable ASCII, as most are. Compiling the patterns above takes 0.3 ms, which a start should not pay. */

@@ -2,13 +2,22 @@
 // buffers, 64 KB of memory that a waiting process keeps.
 
 export function readU32(bytes: Uint8Array, offset: number): number {
-  const [a = 0, b = 0, c = 0, d = 0] = bytes.subarray(offset, offset + 4);
-  return (a | (b << 8) | (c << 16) | (d << 24)) >>> 0;
+  const low = (bytes[offset] ?? 0) | ((bytes[offset + 1] ?? 0) << 8);
+  const high = (bytes[offset + 2] ?? 0) | ((bytes[offset + 3] ?? 0) << 8);
+  return (low | (high << 16)) >>> 0;
 }
 
 /** Reads a number of 64 bits; exact up to 2^53. */
 export function readU64(bytes: Uint8Array, offset: number): number {
   return readU32(bytes, offset) + readU32(bytes, offset + 4) * 2 ** 32;
+}
+
+/** Returns a struct timespec { i64 tv_sec; i64 tv_nsec; } of a whole number of milliseconds. */
+export function timespec(ms: number): Uint8Array {
+  const words = new Uint8Array(16);
+  writeU32(words, 0, (ms - (ms % 1000)) / 1000);
+  writeU32(words, 8, (ms % 1000) * 1e6);
+  return words;
 }
 
 export function writeU32(bytes: Uint8Array, offset: number, value: number): void {

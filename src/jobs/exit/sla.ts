@@ -40,7 +40,7 @@ export function evaluateSla(
   circumstances: Circumstances = {},
 ): { compliant: boolean; reason: string } {
   const reason = reasonFor(ending, outcomes, usage, circumstances);
-  return { compliant: COMPLIANT.includes(reason), reason };
+  return { compliant: COMPLIANT.indexOf(reason) >= 0, reason };
 }
 
 function reasonFor(
@@ -58,10 +58,14 @@ function reasonFor(
   if (isKilledAt(tenantMemoryHits, "tenant")) return "killed_at_tenants_memory_cap";
   if (ending.kind === "unobserved" && !isLeftByChoice) return "ended_unobserved";
   if (ending.kind === "never-started") return "never_started";
-  const isLate = outcomes.some(cameTooLate);
-  const failed = outcomes.filter((outcome) => !isInForce(outcome) && !cameTooLate(outcome));
-  if (failed.length > 0)
-    return `limit_not_applied(${failed.map(({ of, limit }) => (of ? `${of}:${limit}` : limit)).join()})`;
+  let isLate = false;
+  const failed: string[] = [];
+  for (const outcome of outcomes) {
+    const { of, limit } = outcome;
+    if (cameTooLate(outcome)) isLate = true;
+    else if (!isInForce(outcome)) failed.push(of ? `${of}:${limit}` : limit);
+  }
+  if (failed.length > 0) return `limit_not_applied(${failed.join()})`;
   if (starvedSeconds > 0) return STARVED_BY_OWN_LIMIT;
   if (ending.kind === "unobserved") return UNOBSERVED_BY_CHOICE;
   if (ending.kind === "detached") return "detached";

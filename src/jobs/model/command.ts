@@ -14,7 +14,8 @@ export function recordedCommand(
   isCut = false,
 ): Pick<JobFields, "command" | "commandCut"> {
   let left = MAX_COMMAND_BYTES;
-  for (const [index, word] of words.entries()) {
+  for (let index = 0; index < words.length; index++) {
+    const word = words[index] as string;
     const bytes = ENCODER.encode(word).length + 1;
     if (bytes <= left) {
       left -= bytes;

@@ -31,7 +31,9 @@ function isAlphanumeric(character: string): boolean {
 export function generateJobId(command: string, now: number): string {
   // The last part of a URL, which is no command, may be a stream key.
   let name = "";
-  for (const character of command.includes("://") ? "" : lastName(command)) {
+  const last = command.includes("://") ? "" : lastName(command);
+  for (let index = 0; index < last.length; index++) {
+    const character = last[index] as string;
     const isAllowed = isAlphanumeric(character) || (name !== "" && "._-".includes(character));
     if (isAllowed && name.length < MAX_NAME) name += character;
   }

@@ -1,6 +1,7 @@
 import { type Host, readProcFile } from "../../linux/host.ts";
 import { readLink } from "../../linux/proc/table.ts";
-import { listDirectory, readWordsFile } from "../../sys/files.ts";
+import { type DescriptorLimits, readDescriptorLimits } from "../../sys/fileLimit.ts";
+import { listNumbers, readWordsFile } from "../../sys/files.ts";
 import { setSoftFileLimit } from "../../sys/ownProcess.ts";
 
 /** The `stdio` list of Bun.spawn: the entry at index N becomes descriptor N of the child. */
@@ -12,20 +13,31 @@ type Standard = "inherit" | "ignore" | number;
  * ffrtmp opens any file. The runtime's own descriptors are recognized by their type.
  */
 export function listInheritedFiles(host: Host): number[] {
-  const fds = listDirectory(`${host.procRoot}/self/fd`).map(({ name }) => Number(name));
-  return fds.filter((fd) => {
+  const inherited: number[] = [];
+  for (const fd of listNumbers(`${host.procRoot}/self/fd`)) {
     const target = fd < 3 ? undefined : readLink(host, `self/fd/${fd}`);
-    return target !== undefined && !OWN_FILES.includes(target);
-  });
+    if (target !== undefined && !isOwnFile(target)) inherited.push(fd);
+  }
+  return inherited;
 }
 
-/** The files that the runtime opens for itself, as procfs shows them. */
-const OWN_FILES = ["eventpoll", "eventfd", "timerfd", "io_uring"].map((name) => `anon_inode:[${name}]`);
+/** Returns whether the runtime has opened a file for itself: their types as procfs shows them. */
+function isOwnFile(target: string): boolean {
+  switch (target) {
+    case "anon_inode:[eventpoll]":
+    case "anon_inode:[eventfd]":
+    case "anon_inode:[timerfd]":
+    case "anon_inode:[io_uring]":
+      return true;
+    default:
+      return false;
+  }
+}
 
 /** Returns true if a descriptor of this process is a terminal. Loading node:tty for this would take 3 ms. */
 export function isTerminal(host: Host, fd: number): boolean {
   const target = readLink(host, `self/fd/${fd}`) ?? "";
-  return ["/dev/pts/", "/dev/tty", "/dev/console"].some((start) => target.startsWith(start));
+  return target.startsWith("/dev/pts/") || target.startsWith("/dev/tty") || target.startsWith("/dev/console");
 }
 
 /** Adds each inherited descriptor at its own number, after the three standard ones. */
@@ -43,23 +55,26 @@ export function withInheritedFiles(standard: StdioList, inherited: number[]): St
  * inherits it. The earlier value is read from the parent process, if that has the same hard limit.
  */
 export function restoreFileLimit(host: Host): void {
-  const [parentSoft, parentHard] = readFileLimits(host, process.ppid);
-  const [soft, hard] = readFileLimits(host, "self");
-  if (parentSoft === undefined || parentHard !== hard || parentSoft === soft || parentSoft === "unlimited")
-    return;
-  setSoftFileLimit(BigInt(parentSoft));
+  const parent = readDescriptorLimits(process.ppid) ?? readShownLimits(host, process.ppid);
+  const own = readDescriptorLimits(OWN_PROCESS);
+  if (parent === undefined || parent.hard !== own?.hard || parent.soft === own.soft) return;
+  if (parent.soft !== Number.POSITIVE_INFINITY) setSoftFileLimit(parent.soft);
 }
 
-const FILE_LIMIT = "Max open files";
+const OWN_PROCESS = 0;
+const SHOWN_FILE_LIMIT = "Max open files";
 
-/** Returns the soft and the hard limit. */
+/** Reads the limits of a process of another user, which procfs shows to everybody. */
 // Max open files            1024                 524288               files
-function readFileLimits(host: Host, pid: number | "self"): string[] {
+function readShownLimits(host: Host, pid: number): DescriptorLimits | undefined {
   const text = readProcFile(host, `${pid}/limits`);
-  const start = text.indexOf(`\n${FILE_LIMIT} `);
-  if (start < 0) return [];
+  const start = text.indexOf(`\n${SHOWN_FILE_LIMIT} `);
+  if (start < 0) return undefined;
   const line = text.slice(start + 1, text.indexOf("\n", start + 1));
-  return line.slice(FILE_LIMIT.length).split(" ").filter(Boolean).slice(0, 2);
+  const [soft, hard] = line.slice(SHOWN_FILE_LIMIT.length).split(" ").filter(Boolean);
+  const limit = (shown: string | undefined): number =>
+    shown === "unlimited" ? Number.POSITIVE_INFINITY : Number(shown);
+  return { soft: limit(soft), hard: limit(hard) };
 }
 
 /** Returns the words of /proc/self/cmdline as bytes: a file name need not be UTF-8, and decoding would lose bytes. */

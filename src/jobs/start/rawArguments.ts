@@ -1,6 +1,7 @@
 /** Returns true if decoding may have lost bytes of these words: it puts U+FFFD in their place. */
-export function mayHaveLostBytes(words: string[]): boolean {
-  return words.some((word) => word.includes("\u{fffd}"));
+export function mayHaveLostBytes(words: readonly string[]): boolean {
+  for (const word of words) if (word.includes("\u{fffd}")) return true;
+  return false;
 }
 
 /**

@@ -16,33 +16,28 @@ export function readOwnUsage(
   fs: CgroupFs,
   cgroups: readonly Pick<JobLocation, "hierarchy" | "path">[],
 ): Usage {
-  return joinUsage(
-    cgroups.map(({ hierarchy, path }) => {
-      const read = readersOf(fs, hierarchy, path).map((reader) => reader({ fs, path }));
-      return Object.assign({}, ...read);
-    }),
-  );
+  // Loops here and in what this calls: the end of a plain launch would be the first use of each method of arrays, 0.02 to 0.06 ms.
+  const counted: Partial<Usage>[] = [];
+  for (const { hierarchy, path } of cgroups) {
+    for (const reader of readersOf(fs, hierarchy, path)) counted.push(reader({ fs, path }));
+  }
+  return joinUsage(counted);
 }
 
 /** The key of a hierarchy of v1 names its controllers. */
 function readersOf(fs: CgroupFs, hierarchy: Hierarchy["key"], path: string): UsageReader[] {
-  const named = (readers: UsageReaders, names: readonly string[]): UsageReader[] =>
-    names.flatMap((name) => (Object.hasOwn(readers, name) ? (readers[name] as UsageReader) : []));
-  if (hierarchy !== KEY_OF_V2) return named(usageV1, hierarchy.split(","));
-  const given = readWords(fs, `${path}/cgroup.controllers`);
-  return [
-    ...ALWAYS_V2,
-    ...named(
-      usageV2,
-      given.filter((name) => name !== "cpu"),
-    ),
-  ];
+  const isV2 = hierarchy === KEY_OF_V2;
+  const names = isV2 ? readWords(fs, `${path}/cgroup.controllers`) : hierarchy.split(",");
+  // cpu.stat and the pressure files are in every cgroup of v2, whatever controllers it has.
+  const readers: UsageReader[] = isV2 ? [usageV2.cpu, readPressure] : [];
+  const byName: UsageReaders = isV2 ? usageV2 : usageV1;
+  for (const name of names) {
+    if (Object.hasOwn(byName, name) && !(isV2 && name === "cpu")) readers.push(byName[name] as UsageReader);
+  }
+  return readers;
 }
 
 const KEY_OF_V2 = "";
-
-/** cpu.stat and the pressure files are in every cgroup of v2, whatever controllers it has. */
-const ALWAYS_V2: readonly UsageReader[] = [usageV2.cpu, readPressure];
 
 /**
  * Joins what the cgroups of one job have counted. Where two count the same, the first one counts that knows it: the companion

@@ -27,43 +27,44 @@ const PF_KTHREAD = 0x00200000;
 /** USER_HZ is 100 on all supported architectures. */
 const TICKS_PER_SECOND = 100;
 
-/** Fields 4 to 22 are numbers, of which these are never negative: ppid, flags, num_threads and starttime. */
-const UNSIGNED = [4, 9, 20, 22];
-
 // 4026 (ffmpeg) S 1 4026 4026 0 -1 4194560 …   ← comm may contain spaces and ')': split after the last ')'
 export function parseStat(text: string): ProcStat | undefined {
   const open = text.indexOf("(");
   const close = text.lastIndexOf(")");
   if (open < 2 || text[open - 1] !== " " || text[0] === "0") return undefined;
   const pid = parseDigits(text.slice(0, open - 1));
-  // The fields from the third on, between single spaces.
-  const [before, ...words] = text.slice(close + 1).split(" ");
-  const [state = ""] = words;
-  // The space after field 22 shows that the number is complete.
-  if (pid === undefined || before !== "" || state.length !== 1 || words.length < 21) return undefined;
-  const fields: number[] = [];
-  for (let field = 4; field <= 22; field++) {
-    const word = words[field - 3] as string;
-    const isNegative = word.startsWith("-") && !UNSIGNED.includes(field);
-    const size = parseDigits(isNegative ? word.slice(1) : word);
-    if (size === undefined) return undefined;
-    fields[field] = isNegative ? -size : size;
-  }
-  const field = (number: number): number => fields[number] as number;
-  const startTicks = field(22);
+  // The fields from the third on, between single spaces. The 23rd shows that the 22nd is complete.
+  const words = text.slice(close + 1).split(" ", 22);
+  const word = (field: number): string => words[field - 2] as string;
+  if (words.length < 22 || words[0] !== "" || word(3).length !== 1) return undefined;
+  const ppid = parseDigits(word(4));
+  const session = parseDigits(word(6));
+  const flags = parseDigits(word(9));
+  const nice = parseInteger(word(19));
+  const threads = parseDigits(word(20));
+  const startTicks = parseDigits(word(22));
+  if (pid === undefined || ppid === undefined || session === undefined || flags === undefined)
+    return undefined;
+  if (nice === undefined || threads === undefined || startTicks === undefined) return undefined;
   if (!Number.isSafeInteger(pid) || !Number.isSafeInteger(startTicks)) return undefined;
   return {
     pid,
     comm: text.slice(open + 1, close),
-    state,
-    ppid: field(4),
-    session: field(6),
-    isExiting: (field(9) & PF_EXITING) !== 0,
-    isKernelThread: (field(9) & PF_KTHREAD) !== 0,
-    nice: field(19),
-    threads: field(20),
+    state: word(3),
+    ppid,
+    session,
+    isExiting: (flags & PF_EXITING) !== 0,
+    isKernelThread: (flags & PF_KTHREAD) !== 0,
+    nice,
+    threads,
     startTicks,
   };
+}
+
+function parseInteger(word: string): number | undefined {
+  if (!word.startsWith("-")) return parseDigits(word);
+  const size = parseDigits(word.slice(1));
+  return size === undefined ? undefined : -size;
 }
 
 /** Reads /proc/PID/stat. `"gone"` when there is no such process. */

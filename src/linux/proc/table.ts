@@ -1,4 +1,4 @@
-import { listDirectory, readLinkIfAny, statusOf } from "../../sys/files.ts";
+import { listNumbers, readLinkIfAny, statusOf } from "../../sys/files.ts";
 import { readFileIdentity } from "../../sys/statx.ts";
 import { type Host, isForbidden, readProcFile, readProcStart, unlessGone } from "../host.ts";
 import { readStat } from "./stat.ts";
@@ -6,9 +6,7 @@ import { readStatusStart } from "./status.ts";
 
 /** Returns every pid that procfs lists, in no order. */
 export function listPids(host: Host): number[] {
-  return listDirectory(host.procRoot)
-    .map(({ name }) => Number(name))
-    .filter((pid) => Number.isInteger(pid) && pid > 0);
+  return listNumbers(host.procRoot).filter((pid) => pid > 0);
 }
 
 /** Returns whether a pid is that of a process: procfs also has unlisted directories of other threads. */
@@ -18,8 +16,8 @@ export function isProcess(host: Host, pid: number): boolean {
 
 /** Returns the thread ids of a process, including its pid. Empty when the process is gone. */
 export function listThreads(host: Host, pid: number): number[] {
-  const tids = unlessGone(() => listDirectory(`${host.procRoot}/${pid}/task`));
-  return tids === "gone" ? [] : tids.map(({ name }) => Number(name));
+  const tids = unlessGone(() => listNumbers(`${host.procRoot}/${pid}/task`));
+  return tids === "gone" ? [] : tids;
 }
 
 /**

@@ -27,9 +27,9 @@ export const usageV1 = {
  * CPU quota their sum was measured 50 % too high. cgroup v2 divides in the same way: cputime_adjust(), kernel/sched/cputime.c.
  */
 function readShares(directory: CgroupFiles): Partial<Usage> {
-  const [total, user, system] = ["cpuacct.usage", "cpuacct.usage_user", "cpuacct.usage_sys"].map((file) =>
-    readNsecAsUsec(directory, file),
-  ) as [number | null, number | null, number | null];
+  const total = readNsecAsUsec(directory, "cpuacct.usage");
+  const user = readNsecAsUsec(directory, "cpuacct.usage_user");
+  const system = readNsecAsUsec(directory, "cpuacct.usage_sys");
   if (total === null || user === null || system === null) return { cpuUserUsec: user, cpuSystemUsec: system };
   const cpuUserUsec = user + system === 0 ? total : Math.round((total * user) / (user + system));
   return { cpuUserUsec, cpuSystemUsec: total - cpuUserUsec };
