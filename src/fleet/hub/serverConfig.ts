@@ -1,6 +1,6 @@
 import { isIPv6 } from "node:net";
+import { MAX_MESSAGE_BYTES } from "../messages/limits.ts";
 import { adminPermissions, nodePermissions, type Permissions } from "./permissions.ts";
-import { MAX_MESSAGE_BYTES } from "./streams.ts";
 
 export const DEFAULT_PORT = 4222;
 

@@ -12,9 +12,6 @@ import {
 import type { NatsConnection } from "@nats-io/transport-node";
 import { explainFailure } from "./connection.ts";
 
-/** The largest message that the hub takes: 256 KiB. */
-export const MAX_MESSAGE_BYTES = 256 * 1024;
-
 const DAY_NS = 86_400e9;
 /** The shortest that the server allows. No message has an id, so none is looked up. */
 const SHORTEST_WINDOW_NS = 100e6;
