@@ -1,4 +1,5 @@
-import { type Command, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { isNodeName, NODE_NAME } from "../fleet/token.ts";
 import type { CommandDefinition } from "./commandDefinition.ts";
 import { addStateOption, addTimeOptions, parseLabel } from "./options/jobOptions.ts";
 import { wholeNumber } from "./options/optionValue.ts";
@@ -36,7 +37,8 @@ export const FLEET_COMMANDS: Record<string, CommandDefinition> = {
     define: (command) =>
       addDirOption(command)
         .argument("<node>", "name of the node: letters, digits, - and _")
-        .option("--renew", "give a node a new key; its old one is worth nothing from then on"),
+        .option("--renew", "give a node a new key; its old one is worth nothing from then on")
+        .option("--pool <pool>", "let the node claim jobs of this pool; repeatable", poolNames),
     load: async () => (await import("./commands/fleet/invite.ts")).invite,
   },
   join: {
@@ -118,6 +120,12 @@ export const FLEET_COMMANDS: Record<string, CommandDefinition> = {
     load: async () => (await import("./commands/fleet/sla.ts")).sla,
   },
 };
+
+/** Collects names of pools, which are tokens of subjects as names of nodes are. */
+function poolNames(text: string, before: string[] = []): string[] {
+  if (!isNodeName(text)) throw new InvalidArgumentError(`${NODE_NAME}.`);
+  return [...before, text];
+}
 
 function addPeriodOptions(command: Command): Command {
   return addDirOption(command)

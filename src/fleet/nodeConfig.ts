@@ -7,20 +7,15 @@ import { ValueFault } from "../limits/units.ts";
 import { parseWord, WORD } from "../policy/word.ts";
 import { describeErrno } from "../sys/errno.ts";
 import { AGENT_DIRECTORY } from "./nodeFiles.ts";
+import { isNodeName, NODE_NAME } from "./token.ts";
 
+export { isNodeName, NODE_NAME };
 export { NODE_CONFIG_FILE } from "./nodeFiles.ts";
 
 /** The ring of a node that names none. */
 export const DEFAULT_RING = "stable";
 
-/**
- * The name of a node is one token of a NATS subject, so it contains no dot, no wildcard and no space. Source:
- * https://docs.nats.io/nats-concepts/subjects#characters-allowed-and-recommended-for-subject-names
- */
-const TOKEN = /^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/;
-/** Says what a name of a node is, after a colon. */
-export const NODE_NAME = "expected 1 to 63 letters, digits, - or _, beginning with a letter or digit";
-const token = z.string().regex(TOKEN, NODE_NAME);
+const token = z.string().refine(isNodeName, NODE_NAME);
 
 const word = z.string().refine(isWord, `expected ${WORD}`);
 
@@ -117,10 +112,6 @@ function parseFile(file: string, text: string): z.output<typeof nodeConfig> {
     return `${line}${path.join(".") || "the file"}: ${message}`;
   });
   throw new Refusal(`${file} is no fleet configuration: ${texts.join("; ")}`, HINT);
-}
-
-export function isNodeName(text: string): boolean {
-  return TOKEN.test(text);
 }
 
 const HINT = "write it again with ffrtmp fleet join";

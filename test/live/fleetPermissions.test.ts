@@ -9,7 +9,7 @@ import { connectAsNode, FleetHub } from "../support/fleet/fleetHub.ts";
 import { lacksNatsServer } from "../support/fleet/natsProgram.ts";
 import { Sandbox, testIf } from "../support/sandbox.ts";
 
-/** What the node `edge-1` may and may not do, besides a node `edge-2`. */
+/** What the node `edge-1` of the pool `live` may and may not do, besides a node `edge-2` of the pools `live` and `batch`. */
 const PERMISSIONS: [verb: "publish" | "subscribe", subject: string, permission: "may" | "may not"][] = [
   // Its own state and results.
   ["publish", "ffrtmp.node.edge-1", "may"],
@@ -65,6 +65,55 @@ const PERMISSIONS: [verb: "publish" | "subscribe", subject: string, permission: 
   ["publish", "$JS.API.CONSUMER.CREATE.RESULTS", "may not"],
   ["publish", "$JS.API.INFO", "may not"],
   ["publish", "$JS.API.SERVER.REMOVE", "may not"],
+  // The queue of its pool, and its own claims.
+  ["publish", "$JS.API.CONSUMER.MSG.NEXT.JOBS.live", "may"],
+  ["publish", "$JS.API.CONSUMER.INFO.JOBS.live", "may"],
+  ["publish", "$JS.ACK.JOBS.live.1.1.1.1764300000000000000.0", "may"],
+  ["publish", "ffrtmp.retry.live.edge-1", "may"],
+  ["publish", "ffrtmp.claim.job-1.1.edge-1", "may"],
+  ["publish", "ffrtmp.loss.job-1.1.edge-1", "may"],
+  ["publish", "$JS.API.DIRECT.GET.CLAIMS.ffrtmp.claim.job-1.1.edge-1", "may"],
+  ["publish", "$JS.API.DIRECT.GET.CLAIMS.ffrtmp.loss.job-1.1.edge-1", "may"],
+  // The claims of another node, and those of all.
+  ["publish", "ffrtmp.claim.job-1.1.edge-2", "may not"],
+  ["publish", "ffrtmp.loss.job-1.1.edge-2", "may not"],
+  ["publish", "ffrtmp.claim.job-1.1._operator", "may not"],
+  ["publish", "ffrtmp.loss.job-1.1._operator", "may not"],
+  ["publish", "$JS.API.DIRECT.GET.CLAIMS.ffrtmp.claim.job-1.1.edge-2", "may not"],
+  ["publish", "$JS.API.DIRECT.GET.CLAIMS.ffrtmp.loss.job-1.1.edge-2", "may not"],
+  ["publish", "$JS.API.DIRECT.GET.CLAIMS", "may not"],
+  ["subscribe", "ffrtmp.claim.*.*.*", "may not"],
+  ["subscribe", "ffrtmp.claim.job-1.1.edge-2", "may not"],
+  ["subscribe", "ffrtmp.loss.*.*.*", "may not"],
+  // Another pool, and jobs that nobody has signed.
+  ["publish", "$JS.API.CONSUMER.MSG.NEXT.JOBS.batch", "may not"],
+  ["publish", "$JS.API.CONSUMER.INFO.JOBS.batch", "may not"],
+  ["publish", "$JS.ACK.JOBS.batch.1.1.1.1764300000000000000.0", "may not"],
+  ["publish", "ffrtmp.retry.batch.edge-1", "may not"],
+  ["publish", "ffrtmp.retry.live.edge-2", "may not"],
+  ["publish", "ffrtmp.job.live", "may not"],
+  ["publish", "ffrtmp.job.batch", "may not"],
+  ["subscribe", "ffrtmp.job.live", "may not"],
+  ["subscribe", "ffrtmp.retry.live.*", "may not"],
+  ["publish", "$JS.API.DIRECT.GET.JOBS", "may not"],
+  ["publish", "$JS.API.DIRECT.GET.JOBS.ffrtmp.job.live", "may not"],
+  // The streams and consumers of dispatch.
+  ["publish", "$JS.API.STREAM.MSG.DELETE.CLAIMS", "may not"],
+  ["publish", "$JS.API.STREAM.PURGE.CLAIMS", "may not"],
+  ["publish", "$JS.API.STREAM.DELETE.CLAIMS", "may not"],
+  ["publish", "$JS.API.STREAM.UPDATE.CLAIMS", "may not"],
+  ["publish", "$JS.API.STREAM.MSG.GET.CLAIMS", "may not"],
+  ["publish", "$JS.API.STREAM.RESTORE.CLAIMS", "may not"],
+  ["publish", "$JS.API.STREAM.MSG.DELETE.JOBS", "may not"],
+  ["publish", "$JS.API.STREAM.PURGE.JOBS", "may not"],
+  ["publish", "$JS.API.STREAM.MSG.GET.JOBS", "may not"],
+  ["publish", "$JS.API.CONSUMER.CREATE.CLAIMS", "may not"],
+  ["publish", "$JS.API.CONSUMER.CREATE.JOBS.own", "may not"],
+  ["publish", "$JS.API.CONSUMER.DURABLE.CREATE.JOBS.live", "may not"],
+  ["publish", "$JS.API.CONSUMER.DELETE.JOBS.live", "may not"],
+  ["publish", "$JS.API.CONSUMER.PAUSE.JOBS.live", "may not"],
+  ["publish", "$JS.API.CONSUMER.RESET.JOBS.live", "may not"],
+  ["publish", "$JS.API.CONSUMER.LIST.JOBS", "may not"],
   // The server.
   ["publish", "$SYS.REQ.SERVER.PING", "may not"],
   ["subscribe", "$SYS.>", "may not"],
@@ -80,8 +129,8 @@ beforeAll(async () => {
   if (lacks !== undefined) return;
   sandbox = new Sandbox();
   hub = await FleetHub.start(sandbox);
-  invite = await hub.invite("edge-1");
-  await hub.invite("edge-2");
+  invite = await hub.invite("edge-1", "live");
+  await hub.invite("edge-2", "live", "batch");
 }, 60_000);
 afterAll(async () => {
   await sandbox?.close();
@@ -116,6 +165,54 @@ describe("what a node may do at the hub", () => {
     const operation = verb === "publish" ? verb : "subscription";
     expect(refused).toEqual(permission === "may" ? [] : [`${operation} ${subject}`]);
   });
+});
+
+testIf(lacks)("no answer goes where a node may not publish itself", async () => {
+  const node = await connectAsNode(invite);
+  const admin = await hub.admin();
+  const manager = await jetstreamManager(admin);
+  const others = {
+    NODES: "ffrtmp.node.edge-2",
+    RESULTS: "ffrtmp.result.edge-2",
+    CLAIMS: "ffrtmp.claim.job-7.1.edge-2",
+    KV_FLEET: "$KV.FLEET.policy.canary",
+    JOBS: "ffrtmp.job.batch",
+  };
+  const orders = ["STREAM.DELETE.NODES", "STREAM.PURGE.NODES", "CONSUMER.DELETE.JOBS.batch"];
+  const asked = [
+    ...Object.values(others),
+    ...orders.map((order) => `$JS.API.${order}`),
+    "$JS.API.CONSUMER.CREATE.RESULTS",
+    `${ADMIN_INBOX}.x`,
+  ];
+  const heard: string[] = [];
+  admin.subscribe(`${ADMIN_INBOX}.x`, { callback: (_, { subject }) => void heard.push(subject) });
+  await admin.flush();
+  // The content of a request that the server would make for the node.
+  const spy = {
+    stream_name: "RESULTS",
+    config: { deliver_subject: "_INBOX.edge-1.spy", ack_policy: "none" },
+  };
+  node.publish("ffrtmp.node.edge-1", JSON.stringify(spy));
+  for (const reply of asked) {
+    // An answer with that content, a status without content, the confirmation of a message, and jobs of the pool.
+    node.publish("$JS.API.DIRECT.GET.NODES.ffrtmp.node.edge-1", "", { reply });
+    node.publish("$JS.API.DIRECT.GET.CLAIMS.ffrtmp.claim.none.1.edge-1", "", { reply });
+    node.publish("ffrtmp.result.edge-1", "{}", { reply });
+    node.publish("$JS.API.CONSUMER.MSG.NEXT.JOBS.live", '{"batch":1,"no_wait":true}', { reply });
+  }
+  await node.flush();
+  // The server answers in order.
+  await node.request("$JS.API.DIRECT.GET.NODES.ffrtmp.node.edge-1", "");
+  for (const [stream, subject] of Object.entries(others))
+    expect([subject, await manager.streams.getMessage(stream, { last_by_subj: subject })]).toEqual([
+      subject,
+      null,
+    ]);
+  expect((await manager.streams.info("RESULTS")).state.consumer_count).toBe(0);
+  expect((await manager.consumers.info("JOBS", "batch")).name).toBe("batch");
+  expect(heard).toEqual([]);
+  await Promise.all([node.close(), admin.close()]);
 });
 
 testIf(lacks)("no name gives a node the inbox of the operator", async () => {

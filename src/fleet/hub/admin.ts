@@ -1,5 +1,6 @@
-import type { NatsConnection } from "@nats-io/transport-node";
+import { type NatsConnection, RequestError } from "@nats-io/transport-node";
 import type { NKey } from "../keys/nkey.ts";
+import { inboxPrefix, lastResultRequest } from "../messages/subjects.ts";
 import { hubUrl } from "./address.ts";
 import { connectToHub, HubRefusal } from "./connection.ts";
 import type { FleetDirectory } from "./fleetDirectory.ts";
@@ -38,10 +39,39 @@ export async function waitForReload(directory: FleetDirectory, probe: NKey): Pro
   return "not read";
 }
 
+/**
+ * Waits until a node that was just added reaches the streams. A server that has read its users once knows the node, and not yet
+ * the subjects that its account imports. Returns false where it does not reach them.
+ */
+export async function waitForImports(
+  directory: FleetDirectory,
+  node: string,
+  seed: string,
+): Promise<boolean> {
+  const endMs = performance.now() + RELOAD_TIMEOUT_MS;
+  while (performance.now() < endMs) {
+    const connection = await connectAs(directory, () => seed, { inboxPrefix: inboxPrefix(node) });
+    try {
+      await connection.request(lastResultRequest(node), "", { timeout: RELOAD_TIMEOUT_MS });
+      return true;
+    } catch (error) {
+      if (!(error instanceof RequestError && error.isNoResponders())) throw error;
+    } finally {
+      await connection.close();
+    }
+    await Bun.sleep(POLL_MS);
+  }
+  return false;
+}
+
 function connectAs(
   directory: FleetDirectory,
   seedOf: () => string,
-  { host, tries }: { host?: string | undefined; tries?: number } = {},
+  {
+    host,
+    tries,
+    inboxPrefix = ADMIN_INBOX,
+  }: { host?: string | undefined; tries?: number; inboxPrefix?: string } = {},
 ): Promise<NatsConnection> {
   // First, because it says what is missing where there is no fleet.
   const { hub } = directory.read();
@@ -49,7 +79,7 @@ function connectAs(
     hub: [hubUrl(host === undefined ? hub : { ...hub, host })],
     authority: directory.authority(),
     seed: seedOf(),
-    inboxPrefix: ADMIN_INBOX,
+    inboxPrefix,
     name: "ffrtmp fleet",
   };
   return connectToHub(credentials, tries);

@@ -17,7 +17,7 @@ test("the operator's files are where the option, the variable or the XDG directo
 
 test("a fleet that this release did not write is refused, and a change of it writes nothing", () => {
   const fleet = new FleetDirectory(join(directory, "later"));
-  expect(() => fleet.addNode("edge-1", false)).toThrow("there is no fleet in");
+  expect(() => fleet.addNode("edge-1")).toThrow("there is no fleet in");
   expect(existsSync(fleet.path)).toBe(false);
   writeFileSync(join(directory, "fleet.json"), '{"v": 2}');
   const later = new FleetDirectory(directory);
@@ -27,11 +27,11 @@ test("a fleet that this release did not write is refused, and a change of it wri
 test("each of several changes at once is confirmed by its own user, also when the hub has read a later version", () => {
   const fleet = new FleetDirectory(join(directory, "many"));
   fleet.create({ host: "hub.example", port: 4222 });
-  const probes = Array.from({ length: 5 }, (_, index) => fleet.addNode(`edge-${index}`, false).probe);
+  const probes = Array.from({ length: 5 }, (_, index) => fleet.addNode(`edge-${index}`).probe);
   const users = readFileSync(join(fleet.hub, "users.conf"), "utf8");
   for (const { publicKey } of probes) expect(users).toContain(publicKey);
   // They do not pile up.
-  for (let index = 0; index < 20; index++) fleet.addNode("edge-0", true);
+  for (let index = 0; index < 20; index++) fleet.addNode("edge-0", { isRenewed: true });
   expect(fleet.read().probes).toHaveLength(16);
 });
 
@@ -40,7 +40,7 @@ test("a node that the fleet does not have is not removed, whatever its name", ()
   fleet.create({ host: "hub.example", port: 4222 });
   for (const name of ["constructor", "toString", "edge-1"])
     expect(() => fleet.removeNode(name)).toThrow(`the fleet has no node ${name}`);
-  fleet.addNode("constructor", false);
+  fleet.addNode("constructor");
   expect(Object.keys(fleet.read().nodes)).toEqual(["constructor"]);
   fleet.removeNode("constructor");
   expect(fleet.read().nodes).toEqual({});

@@ -25,12 +25,20 @@ const FILES = {
   hub: "hub",
 } as const;
 
-// {"v": 1, "hub": {"host": "hub.example.net", "port": 4222}, "admin": "UA…", "nodes": {"edge-1": {"nkey": "UB…", "since": "…"}}}
+// {"v": 1, "hub": {"host": "hub.example.net", "port": 4222}, "admin": "UA…", "nodes": {"edge-1": {"nkey": "UB…", "since": "…", "pools": ["live"]}}}
 const fleetFile = z.object({
   v: z.literal(1),
   hub: z.object({ host: z.string(), port: z.number() }),
   admin: z.string(),
-  nodes: z.record(z.string(), z.object({ nkey: z.string(), since: z.iso.datetime() })),
+  nodes: z.record(
+    z.string(),
+    z.object({
+      nkey: z.string(),
+      since: z.iso.datetime(),
+      /** The pools whose jobs it may claim. */
+      pools: z.array(z.string()).default([]),
+    }),
+  ),
   probes: z.array(z.string()).default([]),
 });
 
@@ -46,6 +54,11 @@ const LOCK_POLL_MS = 20;
 export type SigningPurpose = "policy" | "jobs";
 
 export type Fleet = z.infer<typeof fleetFile>;
+
+/** Returns the names of the pools that nodes of a fleet are in, sorted. */
+export function poolsOf({ nodes }: Fleet): string[] {
+  return [...new Set(Object.values(nodes).flatMap(({ pools }) => pools))].sort();
+}
 
 /** Returns the directory of the operator's files: the one named, that of FFRTMP_FLEET, or ~/.config/ffrtmp/fleet. */
 export function locateFleet(
@@ -118,10 +131,16 @@ export class FleetDirectory {
     }
   }
 
-  /** Adds a node with a new key; a node of that name loses its old one if `isRenewed`. Returns both keys: see `#writeFleet`. */
-  addNode(node: string, isRenewed: boolean): { key: NKey; probe: NKey } {
+  /**
+   * Adds a node with a new key; a node of that name loses its old one if `isRenewed`, and keeps its pools unless others are
+   * given. Returns both keys: see `#writeFleet`.
+   */
+  addNode(
+    node: string,
+    { isRenewed = false, pools }: { isRenewed?: boolean; pools?: readonly string[] | undefined } = {},
+  ): { key: NKey; pools: readonly string[]; probe: NKey } {
     const key = createNKey();
-    const probe = this.#change(() => {
+    return this.#change(() => {
       const fleet = this.read();
       if (Object.hasOwn(fleet.nodes, node) && !isRenewed)
         throw new Refusal(
@@ -129,12 +148,11 @@ export class FleetDirectory {
           `for a new key, after which the old one is worth nothing: ffrtmp fleet invite ${node} --renew`,
         );
       const since = new Date().toISOString();
-      return this.#writeFleet({
-        ...fleet,
-        nodes: { ...fleet.nodes, [node]: { nkey: key.publicKey, since } },
-      });
+      const before = Object.hasOwn(fleet.nodes, node) ? (fleet.nodes[node]?.pools ?? []) : [];
+      const ofNode = { nkey: key.publicKey, since, pools: [...new Set(pools ?? before)] };
+      const probe = this.#writeFleet({ ...fleet, nodes: { ...fleet.nodes, [node]: ofNode } });
+      return { key, pools: ofNode.pools, probe };
     });
-    return { key, probe };
   }
 
   /** Removes a node. Throws a Refusal for a name that no node has. */
@@ -174,7 +192,7 @@ export class FleetDirectory {
   #writeFleet(fleet: Fleet): NKey {
     const probe = createNKey();
     const probes = [probe.publicKey, ...fleet.probes].slice(0, MAX_PROBES);
-    const nodes = new Map(Object.entries(fleet.nodes).map(([node, { nkey }]) => [node, nkey]));
+    const nodes = new Map(Object.entries(fleet.nodes));
     const users = usersConfig({ admin: fleet.admin, probes, nodes });
     // The fleet first: the users are made from it, and again by the next change.
     writePrivate(this.#file("fleet"), `${JSON.stringify({ ...fleet, probes }, undefined, 2)}\n`);

@@ -10,12 +10,15 @@ const LOCK = "up.lock";
 const POLL_MS = 50;
 /** A server that cannot listen ends sooner. */
 const END_MS = 2000;
+/** A server that still reads then keeps the second signal until it has finished. */
+const RELOAD_AGAIN_MS = 500;
 
 /** A nats-server that this process started. It ends with `stop`, and outlives this process if that is killed. */
 export class HubProcess {
   readonly #child: Bun.Subprocess;
   readonly #log: string;
   readonly #logStart: number;
+  #again: ReturnType<typeof setTimeout> | undefined;
 
   /** Throws a Refusal where a server uses the directory already. */
   constructor({ path }: NatsServer, directory: string) {
@@ -44,13 +47,19 @@ export class HubProcess {
     return this.#child.exited;
   }
 
-  /** Makes the server read its configuration again. The connections of users that are no longer there end. */
+  /**
+   * Makes the server read its configuration again, twice: nats-server 2.15 connects a new account to the subjects that it imports
+   * only when it reads the account a second time. The connections of users that are no longer there end.
+   */
   reload(): void {
     this.#child.kill("SIGHUP");
+    clearTimeout(this.#again);
+    this.#again = setTimeout(() => this.#child.kill("SIGHUP"), RELOAD_AGAIN_MS);
   }
 
   /** Lets the server write its state and end. */
   async stop(): Promise<void> {
+    clearTimeout(this.#again);
     this.#child.kill("SIGTERM");
     await this.#child.exited;
   }

@@ -9,12 +9,20 @@ const INVITE: Invite = {
   hub: ["tls://hub.example:4222", "tls://[2001:db8::1]:4222"],
   seed: createNKey().seed,
   authority: makeAuthority().certificate,
+  pools: ["live", "batch"],
 };
 const text = formatInvite(INVITE);
 
 test("an invite is one word, which gives back what it was made of", () => {
   expect(text).toMatch(/^ffrtmp-invite-1\.edge-1\.[\w.-]+$/);
   expect(parseInvite(`  ${text}\n`)).toEqual(INVITE);
+});
+
+test("an invite of an earlier release has no pools", () => {
+  const parts = text.split(".");
+  const early = parts.slice(0, -2).join(".");
+  const sum = new Bun.CryptoHasher("sha256").update(early).digest("base64url").slice(0, 8);
+  expect(parseInvite(`${early}.${sum}`)).toEqual({ ...INVITE, pools: [] });
 });
 
 test("an invite that was cut, changed or copied in part is refused, and no message repeats its key", () => {
@@ -43,6 +51,7 @@ test("an invite that would make no node is refused before anything is written", 
     [{ hub: ["nats://hub.example:4222"] }, "it has no address of a hub"],
     [{ seed: "SUX" }, "it has no key"],
     [{ authority: "" }, "it has no certificate"],
+    [{ pools: ["*"] }, "it names no pool"],
   ] as const)
     expect(() => parseInvite(formatInvite({ ...INVITE, ...change }))).toThrow(reason);
 });

@@ -1,4 +1,5 @@
 import { X509Certificate } from "node:crypto";
+import { z } from "zod";
 import { Refusal } from "../../jobs/errors.ts";
 import { isNKeySeed } from "../keys/nkey.ts";
 import { isHubUrl, isNodeName } from "../nodeConfig.ts";
@@ -12,42 +13,61 @@ export interface Invite {
   readonly seed: string;
   /** The certificate of the fleet's authority, as PEM. */
   readonly authority: string;
+  /** The pools whose jobs the node may claim. */
+  readonly pools: readonly string[];
 }
+
+/** What an invite has beside the first parts. Absent keys are those of an earlier release, unknown ones of a later one. */
+const moreParts = z.object({ pools: z.array(z.string()).default([]) });
 
 const PREFIX = "ffrtmp-invite-1";
 const HINT = "copy the whole line that ffrtmp fleet invite prints on the operator's machine";
 
-// ffrtmp-invite-1.<node>.<addresses, base64url>.<seed>.<certificate as DER, base64url>.<checksum>
-export function formatInvite({ node, hub, seed, authority }: Invite): string {
-  const parts = [PREFIX, node, Buffer.from(hub.join(",")).toString("base64url"), seed, pemToDer(authority)];
-  const text = parts.join(".");
+// ffrtmp-invite-1.<node>.<addresses, base64url>.<seed>.<certificate as DER, base64url>.<JSON, base64url>.<checksum>
+export function formatInvite({ node, hub, seed, authority, ...more }: Invite): string {
+  const [addresses, json] = [hub.join(","), JSON.stringify(more)].map((part) =>
+    Buffer.from(part).toString("base64url"),
+  );
+  const text = [PREFIX, node, addresses, seed, pemToDer(authority), json].join(".");
   return `${text}.${checksum(text)}`;
 }
 
 /** Throws a Refusal for a text that is no invite, or a part of one. The text is a secret, and no message repeats it. */
 export function parseInvite(text: string): Invite {
   const words = text.trim();
-  const [prefix, node = "", hub = "", seed = "", der = "", sum] = words.split(".");
+  const [prefix, node = "", hub = "", seed = "", der = "", ...rest] = words.split(".");
   if (prefix !== PREFIX) {
     const reason = /^ffrtmp-invite-\d+$/.test(prefix ?? "")
       ? `it is of a later release (${prefix})`
       : `it does not begin with ${PREFIX}`;
     throw new Refusal(`this is no invite that this ffrtmp can use: ${reason}`, HINT);
   }
-  if (sum !== checksum(words.slice(0, words.lastIndexOf("."))))
+  if (rest.at(-1) !== checksum(words.slice(0, words.lastIndexOf("."))))
     throw new Refusal("the invite is incomplete or was changed: its checksum is wrong", HINT);
   const addresses = Buffer.from(hub, "base64url").toString().split(",");
-  const invite = { node, hub: addresses, seed, authority: derToPem(der) };
+  const more = parseMore(rest.length > 1 ? rest[0] : undefined);
+  const invite = { node, hub: addresses, seed, authority: derToPem(der), ...(more ?? { pools: [""] }) };
   const fault = faultOf(invite);
   if (fault !== undefined) throw new Refusal(`the invite is not one of ffrtmp: ${fault}`, HINT);
   return invite;
 }
 
+/** `undefined`: it is of no form that this release knows. An earlier release wrote no such part. */
+function parseMore(part: string | undefined): z.output<typeof moreParts> | undefined {
+  if (part === undefined) return moreParts.parse({});
+  try {
+    return moreParts.safeParse(JSON.parse(Buffer.from(part, "base64url").toString())).data;
+  } catch {
+    return undefined;
+  }
+}
+
 /** What the configuration of a node would be refused for. */
-function faultOf({ node, hub, seed, authority }: Invite): string | undefined {
+function faultOf({ node, hub, seed, authority, pools }: Invite): string | undefined {
   if (!isNodeName(node)) return "it names no node";
   if (!hub.every(isHubUrl)) return "it has no address of a hub";
   if (!isNKeySeed(seed)) return "it has no key";
+  if (!pools.every(isNodeName)) return "it names no pool";
   return isCertificate(authority) ? undefined : "it has no certificate";
 }
 

@@ -1,4 +1,4 @@
-import { inboxPrefix, nodeSubject, resultSubject } from "../messages/subjects.ts";
+import { CLAIMS, inboxPrefix, JOBS, nodeSubject, resultSubject, retrySubject } from "../messages/subjects.ts";
 
 /** What a user of the server may publish and subscribe to: subjects, with `*` for one token and `>` for the rest. */
 export interface Permissions {
@@ -10,10 +10,11 @@ export interface Permissions {
 export const ADMIN_INBOX = "_INBOX._admin";
 
 /**
- * A node reports its own state and results, reads back the last of its own, and reads signed documents. Everything else is
- * denied, as the server does with a list that allows.
+ * A node reports its own state and results, reads back the last of its own, and reads signed documents. In a pool, it also
+ * takes jobs from the pool's queue, and writes and reads back its own claims and losses. Everything else is denied, as the
+ * server does with a list that allows.
  */
-export function nodePermissions(node: string): Permissions {
+export function nodePermissions(node: string, pools: readonly string[] = []): Permissions {
   const documents = ["$KV.FLEET.policy.*", "$KV.FLEET.template.*", `$KV.FLEET.node.${node}`];
   const own = { NODES: nodeSubject(node), RESULTS: resultSubject(node) };
   return {
@@ -21,10 +22,46 @@ export function nodePermissions(node: string): Permissions {
       ...Object.values(own),
       ...Object.entries(own).map(([stream, subject]) => `$JS.API.DIRECT.GET.${stream}.${subject}`),
       ...documents.map((subject) => `$JS.API.DIRECT.GET.KV_FLEET.${subject}`),
+      ...(pools.length > 0 ? claimRights(node) : []),
+      ...pools.flatMap((pool) => poolRights(node, pool)),
     ],
     subscribe: [`${inboxPrefix(node)}.>`, ...documents],
   };
 }
+
+/** A job can be in any pool of the node, and the subject of a claim does not name it. */
+function claimRights(node: string): string[] {
+  const own = ["claim", "loss"].map((kind) => `ffrtmp.${kind}.*.*.${node}`);
+  return [...own, ...own.map((subject) => `$JS.API.DIRECT.GET.${CLAIMS}.${subject}`)];
+}
+
+function poolRights(node: string, pool: string): string[] {
+  return [
+    `$JS.API.CONSUMER.MSG.NEXT.${JOBS}.${pool}`,
+    `$JS.API.CONSUMER.INFO.${JOBS}.${pool}`,
+    `$JS.ACK.${JOBS}.${pool}.>`,
+    retrySubject(pool, node),
+  ];
+}
+
+/**
+ * The subjects of the fleet's account that nodes use from their own accounts. `services` have one answer at most, `streamed`
+ * ones any number: a request for jobs is answered by each job, or by a status.
+ */
+export const NODE_EXPORTS = {
+  services: [
+    "ffrtmp.node.*",
+    "ffrtmp.result.*",
+    "ffrtmp.claim.*.*.*",
+    "ffrtmp.loss.*.*.*",
+    "ffrtmp.retry.*.*",
+    "$JS.API.DIRECT.GET.*.>",
+    `$JS.API.CONSUMER.INFO.${JOBS}.*`,
+    `$JS.ACK.${JOBS}.*.>`,
+  ],
+  streamed: [`$JS.API.CONSUMER.MSG.NEXT.${JOBS}.*`],
+  streams: ["$KV.FLEET.>"],
+} as const;
 
 /** The operator creates streams, reads all of them, and writes the documents, which are signed. */
 export function adminPermissions(): Permissions {

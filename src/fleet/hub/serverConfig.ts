@@ -1,6 +1,7 @@
 import { isIPv6 } from "node:net";
 import { MAX_MESSAGE_BYTES } from "../messages/limits.ts";
-import { adminPermissions, nodePermissions, type Permissions } from "./permissions.ts";
+import { inboxPrefix } from "../messages/subjects.ts";
+import { adminPermissions, NODE_EXPORTS, nodePermissions, type Permissions } from "./permissions.ts";
 
 export const DEFAULT_PORT = 4222;
 
@@ -42,30 +43,69 @@ include "${HUB_FILES.users}"
 `;
 }
 
-/** Returns users.conf: the operator, each node, and users for one look each at whether the server has read this version. */
+/**
+ * Returns users.conf: the operator, each node, and users for one look each at whether the server has read this version.
+ *
+ * Each node has an account of its own, and in it the subjects of the fleet that it may use. Permissions alone are not enough:
+ * the server checks to which subject a client publishes, and not where it wants the answer. A node of the account FLEET could
+ * let the server answer to `$JS.API.STREAM.DELETE.RESULTS`, or to the subject of another node. In an account of its own, the
+ * answer finds no other subjects than those that the node may use anyway.
+ */
 export function usersConfig({ admin, probes, nodes }: Users): string {
-  const lines = [
+  const operators = [
     userLine(admin, adminPermissions()),
     ...probes.map((probe) => userLine(probe, { publish: [], subscribe: [] })),
-    ...[...nodes].map(([node, key]) => userLine(key, nodePermissions(node))),
   ];
-  // In an account of their own, apart from whatever else the server does.
+  const accounts = [...nodes].map(([node, { nkey, pools }]) =>
+    nodeAccount(node, nkey, nodePermissions(node, pools)),
+  );
   return `# Written by ffrtmp fleet: change it with ffrtmp fleet invite and ffrtmp fleet revoke.
 accounts {
   FLEET {
     jetstream: enabled
     users: [
-${lines.map((line) => `      ${line}\n`).join("")}    ]
+${lines(operators, 6)}    ]
+    exports: [
+${lines(exports(), 6)}    ]
   }
-}
+${accounts.join("")}}
 `;
 }
 
-/** The public NKeys of the users of a hub. */
+function nodeAccount(node: string, nkey: string, permissions: Permissions): string {
+  const { publish, subscribe } = permissions;
+  const imports = [
+    ...publish.map((subject) => `{service: {account: FLEET, subject: ${JSON.stringify(subject)}}}`),
+    ...subscribe
+      .filter((subject) => !subject.startsWith(`${inboxPrefix(node)}.`))
+      .map((subject) => `{stream: {account: FLEET, subject: ${JSON.stringify(subject)}}}`),
+  ];
+  return `  "node-${node}" {
+    users: [${userLine(nkey, permissions)}]
+    imports: [
+${lines(imports, 6)}    ]
+  }
+`;
+}
+
+function exports(): string[] {
+  const { services, streamed, streams } = NODE_EXPORTS;
+  return [
+    ...services.map((subject) => `{service: ${JSON.stringify(subject)}}`),
+    ...streamed.map((subject) => `{service: ${JSON.stringify(subject)}, response_type: stream}`),
+    ...streams.map((subject) => `{stream: ${JSON.stringify(subject)}}`),
+  ];
+}
+
+function lines(texts: readonly string[], indent: number): string {
+  return texts.map((text) => `${" ".repeat(indent)}${text}\n`).join("");
+}
+
+/** The users of a hub by their public NKeys. */
 export interface Users {
   readonly admin: string;
   readonly probes: readonly string[];
-  readonly nodes: ReadonlyMap<string, string>;
+  readonly nodes: ReadonlyMap<string, { readonly nkey: string; readonly pools: readonly string[] }>;
 }
 
 function userLine(nkey: string, { publish, subscribe }: Permissions): string {

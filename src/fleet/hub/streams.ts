@@ -10,9 +10,14 @@ import {
   type StreamUpdateConfig,
 } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
+import { CLAIMS, JOBS } from "../messages/subjects.ts";
 import { explainFailure } from "./connection.ts";
+import { ensurePools } from "./pools.ts";
+import { lacksDispatch } from "./serverVersion.ts";
 
 const DAY_NS = 86_400e9;
+/** How long a claim is kept. No job may be offered for longer. */
+const CLAIM_DAYS = 400;
 /** The shortest that the server allows. No message has an id, so none is looked up. */
 const SHORTEST_WINDOW_NS = 100e6;
 
@@ -60,20 +65,72 @@ const STREAMS: Record<string, { fixed: Fixed; chosen: Chosen; created?: Partial<
   },
 };
 
-/** Creates the streams of a fleet that are missing, and corrects those that exist. Returns the names of both. Throws a Refusal. */
-export async function ensureStreams(
-  connection: NatsConnection,
-): Promise<{ created: string[]; changed: string[] }> {
+/** The streams by which jobs are handed out, for a server that does all that these need. */
+const DISPATCH_STREAMS: typeof STREAMS = {
+  /** The attempts that no node has claimed. An acknowledged one is gone: the claim contains it. */
+  [JOBS]: {
+    fixed: {
+      subjects: ["ffrtmp.job.*", "ffrtmp.retry.*.*"],
+      discard: DiscardPolicy.New,
+      allow_direct: true,
+      max_age: 0,
+      duplicate_window: SHORTEST_WINDOW_NS,
+    },
+    chosen: { max_bytes: 512 * 1024 ** 2 },
+    created: { retention: RetentionPolicy.Workqueue },
+  },
+  /**
+   * Who owns which attempt, and which attempts are lost. When it is full, nothing more can be claimed; no claim makes room for
+   * another one, and none can be deleted: a job whose claim is gone could run a second time.
+   */
+  [CLAIMS]: {
+    fixed: {
+      subjects: ["ffrtmp.claim.*.*.*", "ffrtmp.loss.*.*.*"],
+      discard: DiscardPolicy.New,
+      allow_direct: true,
+      duplicate_window: SHORTEST_WINDOW_NS,
+    },
+    chosen: { max_age: CLAIM_DAYS * DAY_NS, max_bytes: 2 * 1024 ** 3 },
+    created: { deny_delete: true, deny_purge: true },
+  },
+};
+
+/** What was missing on a hub, and what was not as it should be. */
+export interface Ensured {
+  readonly created: string[];
+  readonly changed: string[];
+  /** Why the hub can hand out no jobs; `undefined`: it can. */
+  readonly lacksDispatch: string | undefined;
+}
+
+/**
+ * Creates the streams of a fleet and the queues of its pools that are missing, and corrects those that exist. Throws a Refusal.
+ */
+export async function ensureStreams(connection: NatsConnection, pools: readonly string[]): Promise<Ensured> {
   try {
-    return await ensureEach(await jetstreamManager(connection));
+    const manager = await jetstreamManager(connection);
+    const lacks = lacksDispatch(connection);
+    const streams = await ensureEach(
+      manager,
+      lacks === undefined ? { ...STREAMS, ...DISPATCH_STREAMS } : STREAMS,
+    );
+    const queues = lacks === undefined ? await ensurePools(manager, pools) : { created: [], changed: [] };
+    return {
+      created: [...streams.created, ...queues.created],
+      changed: [...streams.changed, ...queues.changed],
+      lacksDispatch: lacks,
+    };
   } catch (error) {
     throw explainFailure(error, "create the streams of the fleet");
   }
 }
 
-async function ensureEach(manager: JetStreamManager): Promise<{ created: string[]; changed: string[] }> {
+async function ensureEach(
+  manager: JetStreamManager,
+  streams: typeof STREAMS,
+): Promise<{ created: string[]; changed: string[] }> {
   const [created, changed]: [string[], string[]] = [[], []];
-  for (const [name, { fixed, chosen, created: atCreation = {} }] of Object.entries(STREAMS)) {
+  for (const [name, { fixed, chosen, created: atCreation = {} }] of Object.entries(streams)) {
     const found = await findStream(manager, name);
     if (found === undefined) {
       const storage = { retention: RetentionPolicy.Limits, storage: StorageType.File };

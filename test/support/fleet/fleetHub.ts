@@ -52,9 +52,9 @@ export class FleetHub {
     return { process, serverPid };
   }
 
-  /** Adds a node, and returns its invite. */
-  async invite(node: string): Promise<Invite & { text: string }> {
-    const text = await this.must("invite", node);
+  /** Adds a node, which may claim jobs of these pools, and returns its invite. */
+  async invite(node: string, ...pools: string[]): Promise<Invite & { text: string }> {
+    const text = await this.must("invite", node, ...pools.flatMap((pool) => ["--pool", pool]));
     return { ...parseInvite(text), text };
   }
 

@@ -77,10 +77,14 @@ async function check({ node, hub, seed, authority }: Invite): Promise<void> {
 }
 
 /** Writes all files or none. The configuration takes its name last, because it is what makes the machine a node. */
-function write(file: string, { node, hub, seed, authority }: Invite, labels: Record<string, string>): void {
+function write(
+  file: string,
+  { node, hub, seed, authority, pools }: Invite,
+  labels: Record<string, string>,
+): void {
   const directory = dirname(file);
   const names = { nkey_file: KEY_FILE, ca_file: AUTHORITY_FILE };
-  const config: NodeConfigFile = { v: 1, node, hub: [...hub], ...names, labels };
+  const config: NodeConfigFile = { v: 1, node, hub: [...hub], ...names, labels, pools: [...pools] };
   const gid = new IdNames(GROUPS_FILE).idOf(AGENT_GROUP, Date.now());
   const reader = gid === undefined ? {} : { gid };
   try {

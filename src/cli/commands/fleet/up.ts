@@ -2,7 +2,7 @@ import { statSync } from "node:fs";
 import { hubUrl } from "../../../fleet/hub/address.ts";
 import { connectAsAdmin } from "../../../fleet/hub/admin.ts";
 import { HubRefusal } from "../../../fleet/hub/connection.ts";
-import { FleetDirectory, locateFleet } from "../../../fleet/hub/fleetDirectory.ts";
+import { FleetDirectory, locateFleet, poolsOf } from "../../../fleet/hub/fleetDirectory.ts";
 import { HubProcess } from "../../../fleet/hub/hubProcess.ts";
 import { findNatsServer, isAtLeast } from "../../../fleet/hub/natsServer.ts";
 import { HUB_FILES } from "../../../fleet/hub/serverConfig.ts";
@@ -26,7 +26,7 @@ export async function up(flags: FleetFlags & { natsServer?: string }): Promise<n
   const { hub } = directory.read();
   const server = findNatsServer(flags.natsServer);
   if (!isAtLeast(server.version, [2, 11]))
-    warn(`nats-server ${server.version} can show nodes and results; handing out jobs will need 2.11`);
+    warn(`nats-server ${server.version} can show nodes and results; handing out jobs needs 2.11`);
   const users = `${directory.hub}/${HUB_FILES.users}`;
   const known = versionOf(users);
   const hubProcess = new HubProcess(server, directory.hub);
@@ -97,7 +97,7 @@ async function canConnect(directory: FleetDirectory): Promise<boolean> {
 async function setUpStreams(directory: FleetDirectory): Promise<void> {
   const connection = await connectAsAdmin(directory, LOOPBACK);
   try {
-    await ensureStreams(connection);
+    await ensureStreams(connection, poolsOf(directory.read()));
   } finally {
     await connection.close();
   }
