@@ -9,8 +9,8 @@ import { describeErrno } from "../sys/errno.ts";
 import { AGENT_DIRECTORY } from "./nodeFiles.ts";
 import { isNodeName, NODE_NAME } from "./token.ts";
 
-export { isNodeName, NODE_NAME };
 export { NODE_CONFIG_FILE } from "./nodeFiles.ts";
+export { isNodeName, NODE_NAME };
 
 /** The ring of a node that names none. */
 export const DEFAULT_RING = "stable";

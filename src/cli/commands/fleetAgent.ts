@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { nkeys } from "@nats-io/transport-node";
 import { FleetAgent } from "../../fleet/agent/agent.ts";
+import { DocumentKeeper } from "../../fleet/agent/documentKeeper.ts";
 import { NodeLedger } from "../../fleet/agent/nodeLedger.ts";
 import { readMachine } from "../../fleet/agent/nodeState.ts";
 import { readSecret } from "../../fleet/keys/privateFile.ts";
@@ -30,8 +31,11 @@ export async function runFleetAgent(flags: AgentFlags): Promise<number> {
   const host = realHost();
   const withCommands = flags.withCommands ?? false;
   const ledger = new NodeLedger(locateState(flags.statePath, process.env).ledger, withCommands, warn);
-  const facts = { host, bootId: readBootId(host), config, machine: readMachine(host), withCommands };
-  const agent = new FleetAgent({ facts, ledger, seed, log: warn });
+  const documents = new DocumentKeeper(config);
+  const control = () => documents.control();
+  const known = { host, bootId: readBootId(host), config, machine: readMachine(host) };
+  const facts = { ...known, withCommands, control };
+  const agent = new FleetAgent({ facts, ledger, documents, seed, log: warn });
   void firstSignal().then(() => agent.stop());
   await agent.run();
   return 0;

@@ -4,6 +4,7 @@ import {
   errors,
   headers,
   type Msg,
+  type MsgHdrs,
   type NatsConnection,
   type NodeConnectionOptions,
   nkeyAuthenticator,
@@ -12,8 +13,17 @@ import {
 import type { Head } from "../chain/chain.ts";
 import type { ChainHub } from "../chain/sender.ts";
 import { chainHead } from "../messages/results.ts";
-import { inboxPrefix, lastResultRequest, nodeSubject, RESULTS, resultSubject } from "../messages/subjects.ts";
+import {
+  DOCUMENTS,
+  documentRequest,
+  inboxPrefix,
+  lastResultRequest,
+  nodeSubject,
+  RESULTS,
+  resultSubject,
+} from "../messages/subjects.ts";
 import type { NodeConfig } from "../nodeConfig.ts";
+import type { DocumentHub } from "./documentFollower.ts";
 
 /** How long an answer is awaited. Links of edges have round trips of seconds at times. */
 const REQUEST_TIMEOUT_MS = 10_000;
@@ -39,7 +49,7 @@ interface PubAck {
 }
 
 /** A connection to the hub, which the client restores by itself when it breaks. */
-export class Hub implements ChainHub {
+export class Hub implements ChainHub, DocumentHub {
   readonly #connection: NatsConnection;
   readonly #node: string;
   #isConnected = true;
@@ -102,7 +112,9 @@ export class Hub implements ChainHub {
     const expected = headers();
     expected.set("Nats-Expected-Stream", RESULTS);
     expected.set("Nats-Expected-Last-Subject-Sequence", String(after));
-    const { seq, error } = (await this.#request(resultSubject(this.#node), text, expected)).json<PubAck>();
+    const { seq, error } = (
+      await this.#request(resultSubject(this.#node), { text, headers: expected })
+    ).json<PubAck>();
     if (error !== undefined) {
       if (WRONG_LAST_SEQUENCE.includes(error.err_code ?? 0)) return "moved";
       throw new Error(`the hub does not store results: ${error.description} (${error.err_code})`);
@@ -111,21 +123,47 @@ export class Hub implements ChainHub {
     return seq;
   }
 
+  async readDocument(subject: string): Promise<Uint8Array | undefined> {
+    const message = await this.#request(documentRequest(subject), { of: DOCUMENTS });
+    const code = message.headers?.code ?? 0;
+    if (code === NOT_FOUND) return undefined;
+    if (code !== 0)
+      throw new Error(`the hub cannot read ${subject}: ${code} ${message.headers?.description}`);
+    return message.data;
+  }
+
+  /** The client subscribes again when the connection is back. */
+  followDocuments(
+    subjects: readonly string[],
+    onDocument: (subject: string, bytes: Uint8Array) => void,
+  ): void {
+    for (const subject of subjects)
+      this.#connection.subscribe(subject, {
+        callback: (error, message) => {
+          if (error === null) onDocument(message.subject, message.data);
+        },
+      });
+  }
+
   async close(): Promise<void> {
     await this.#connection.close();
   }
 
-  async #request(subject: string, text = "", headersOf?: ReturnType<typeof headers>): Promise<Msg> {
+  /** `of`: the stream that answers. */
+  async #request(
+    subject: string,
+    { text = "", headers, of = RESULTS }: { text?: string; headers?: MsgHdrs; of?: string } = {},
+  ): Promise<Msg> {
     // The client would keep a request until it is connected again.
     if (!this.isConnected) throw new Error("there is no connection to the hub");
     try {
-      const more = headersOf === undefined ? {} : { headers: headersOf };
+      const more = headers === undefined ? {} : { headers };
       const options = { timeout: REQUEST_TIMEOUT_MS, ...more };
       // The client would wait for an answer that no connection can bring.
       return await Promise.race([this.#connection.request(subject, text, options), this.#loss.promise]);
     } catch (error) {
       if (error instanceof RequestError && error.isNoResponders())
-        throw new Error(`the hub has no stream ${RESULTS}, or no leader for it`);
+        throw new Error(`the hub has no stream ${of}, or no leader for it`);
       throw error;
     }
   }
