@@ -22,6 +22,10 @@ const fleetPolicy = z
       "the serial of the policy in force; `null`: the policy of this machine is in force",
     ),
     highest: described(z.number().int(), "the highest serial that was accepted in the ring; 0: none"),
+    sent: described(
+      z.number().int().nullable(),
+      "the serial of the last one that the hub has sent; `null`: none, or it is not known to be an operator's",
+    ),
     state: described(
       z.enum(["none", "applied", "refused", "unsupported", "ignored", "unselected"]),
       "what became of the last one that the hub has sent. `none`: it has sent none. `refused`, `unsupported`: the one before stays. `ignored`: the machine keeps its own. `unselected`: it is for a share of the ring, without this machine",

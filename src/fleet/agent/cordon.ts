@@ -25,12 +25,14 @@ export interface CordonFiles {
 }
 
 // {"v": 1, "reason": "disk is being replaced", "by": "root", "at": "2026-11-28T03:00:00.000Z"}
-export const localCordon = z.object({
+const localCordon = z.object({
   v: z.literal(1),
   reason: z.string(),
   by: z.string(),
   at: z.iso.datetime(),
 });
+
+export type LocalCordon = z.output<typeof localCordon>;
 
 /**
  * Returns why this node must not claim a job now; `undefined`: it may. Reads the files at each call, so that a change counts at

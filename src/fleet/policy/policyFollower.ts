@@ -67,8 +67,8 @@ export class PolicyFollower {
     const read = readMemory(memoryFile);
     const memory = this.#updateDesired(read.memory, keys);
     const ring = this.#ringOf(memory, keys);
-    const stay = (state: FleetPolicyReport["state"], why: string | null) =>
-      readingOf(memory, keys, ring, state, why);
+    const stay = (state: FleetPolicyReport["state"], why: string | null, sent: number | null = null) =>
+      readingOf(memory, { keys, ring }, { state, why, sent });
     if (fault !== undefined) return { ...stay("refused", fault), inForce: undefined };
     if (keys.size === 0)
       return {
@@ -92,36 +92,35 @@ export class PolicyFollower {
     const verdict = judgePolicy(placed.bytes, recipient);
     // The node may have come back to this ring.
     if (verdict.verdict === "current")
-      return this.#putInForce({ ...memory, in_force: ring }, ring, keys, mayAccept);
+      return this.#putInForce({ ...memory, in_force: ring }, { keys, ring }, verdict.serial, mayAccept);
     if (verdict.verdict !== "acceptable") {
       const subject = verdict.serial === undefined ? "the policy from the hub" : `serial ${verdict.serial}`;
-      return finish(stay(verdict.verdict, `${subject}: ${verdict.why}`));
+      return finish(stay(verdict.verdict, `${subject}: ${verdict.why}`, verdict.serial ?? null));
     }
     const { document, body } = verdict;
     const unusable = this.#options.check(body.yaml);
     if (unusable !== undefined)
       return finish(
-        stay(unusable.isForbidden ? "refused" : "unsupported", `serial ${body.serial}: ${unusable.why}`),
+        stay(
+          unusable.isForbidden ? "refused" : "unsupported",
+          `serial ${body.serial}: ${unusable.why}`,
+          body.serial,
+        ),
       );
     const kept = keep(keptOf(memory, ring), document, body.serial);
     const rings = { ...memory.rings, [ring]: kept };
-    return this.#putInForce({ ...memory, rings, in_force: ring }, ring, keys, mayAccept);
+    return this.#putInForce({ ...memory, rings, in_force: ring }, { keys, ring }, body.serial, mayAccept);
   }
 
   /** A policy is not in force before it is remembered: after a restart, an older one would be accepted in its place. */
-  #putInForce(
-    accepted: PolicyMemory,
-    ring: string,
-    keys: ReadonlySet<string>,
-    mayAccept: boolean,
-  ): FleetPolicyReading {
+  #putInForce(accepted: PolicyMemory, of: Viewpoint, sent: number, mayAccept: boolean): FleetPolicyReading {
     const { memoryFile } = this.#options;
     const { memory } = readMemory(memoryFile);
     const mustWrite = mayAccept && !Bun.deepEquals(memory, accepted);
     const fault = mustWrite ? writeMemory(memoryFile, accepted) : undefined;
     return fault === undefined
-      ? readingOf(accepted, keys, ring, "applied", null)
-      : readingOf(memory, keys, ring, "refused", fault);
+      ? readingOf(accepted, of, { state: "applied", why: null, sent })
+      : readingOf(memory, of, { state: "refused", why: `serial ${sent}: ${fault}`, sent });
   }
 
   #readTrusted(): TrustedKeys {
@@ -159,20 +158,21 @@ function inForceOf(memory: PolicyMemory, trusted: ReadonlySet<string>): PolicyBo
   return isDocumentFault(body) ? undefined : body;
 }
 
+/** From where a memory is read: the keys that root trusts now, and the ring of the node. */
+interface Viewpoint {
+  readonly keys: ReadonlySet<string>;
+  readonly ring: string;
+}
+
 function readingOf(
   memory: PolicyMemory,
-  trusted: ReadonlySet<string>,
-  ring: string,
-  state: FleetPolicyReport["state"],
-  why: string | null,
+  { keys, ring }: Viewpoint,
+  outcome: Pick<FleetPolicyReport, "state" | "why" | "sent">,
 ): FleetPolicyReading {
-  const inForce = inForceOf(memory, trusted);
-  const highest = highestSerial(keptOf(memory, ring), trusted);
-  const ofRing = inForce?.ring ?? null;
-  return {
-    inForce,
-    report: { ring, in_force_ring: ofRing, serial: inForce?.serial ?? null, highest, state, why },
-  };
+  const inForce = inForceOf(memory, keys);
+  const highest = highestSerial(keptOf(memory, ring), keys);
+  const own = { ring, in_force_ring: inForce?.ring ?? null, serial: inForce?.serial ?? null, highest };
+  return { inForce, report: { ...own, ...outcome } };
 }
 
 function parseJson(bytes: Uint8Array): unknown {

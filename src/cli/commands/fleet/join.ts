@@ -1,14 +1,16 @@
-import { existsSync, mkdirSync } from "node:fs";
-import { dirname, join as joinPath } from "node:path";
+import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { dirname, join as joinPath, resolve } from "node:path";
 import { stringify } from "yaml";
 import { connectToHub, HubRefusal } from "../../../fleet/hub/connection.ts";
 import { type Invite, parseInvite } from "../../../fleet/hub/invite.ts";
 import { writeAllPrivate } from "../../../fleet/keys/privateFile.ts";
 import { inboxPrefix } from "../../../fleet/messages/subjects.ts";
-import { NODE_CONFIG_FILE, type NodeConfigFile } from "../../../fleet/nodeConfig.ts";
+import { DEFAULT_RING, NODE_CONFIG_FILE, type NodeConfigFile } from "../../../fleet/nodeConfig.ts";
+import { trustedFile } from "../../../fleet/nodeFiles.ts";
+import { writeTrustedKeys } from "../../../fleet/trust/trustedKeys.ts";
 import { Refusal } from "../../../jobs/errors.ts";
 import { ROOT_STATE } from "../../../ledger/location.ts";
-import { GROUPS_FILE, IdNames, readNames } from "../../../linux/proc/idNames.ts";
+import { GROUPS_FILE, IdNames, readNames, USERS_FILE } from "../../../linux/proc/idNames.ts";
 import { describeErrno } from "../../../sys/errno.ts";
 import { oneLine } from "../../../sys/visibleText.ts";
 import { printErr, printOut, warn } from "../../output/messages.ts";
@@ -18,10 +20,13 @@ interface JoinFlags {
   label?: Record<string, string>;
   offline?: boolean;
   replace?: boolean;
+  /** False with --no-policy. */
+  policy?: boolean;
+  ring?: string;
 }
 
-/** The group of the agent, which reads the key. Without it, root alone does. */
-const AGENT_GROUP = "ffrtmp-fleet";
+/** The user of the agent, and its group, which reads the key. Without it, root alone does. */
+const AGENT_USER = "ffrtmp-fleet";
 /** The group that may read the ledger, to which the agent's service belongs. */
 const LEDGER_GROUP = "ffrtmp";
 const [KEY_FILE, AUTHORITY_FILE] = ["node.nk", "ca.pem"] as const;
@@ -37,20 +42,31 @@ export async function join(text: string, flags: JoinFlags): Promise<number> {
       "to make it another node, add --replace",
     );
   if (!flags.offline) await check(invite);
-  write(file, invite, flags.label ?? {});
+  const trusted = flags.policy === false ? null : invite.policyKey;
+  write(file, invite, { labels: flags.label ?? {}, ring: flags.ring ?? DEFAULT_RING, trusted });
   printOut(oneLine(`this machine is node ${invite.node} of the fleet at ${invite.hub.join(", ")}`));
-  printErr(oneLine(`  written: ${file}, with ${KEY_FILE} and ${AUTHORITY_FILE} beside it`));
+  const names = [KEY_FILE, AUTHORITY_FILE, ...(trusted === null ? [] : ["trusted"])];
+  printErr(oneLine(`  written: ${file}, with ${names.join(", ")} beside it`));
+  if (trusted !== null)
+    printErr(
+      "  its ffrtmp watch follows the policies that this fleet's operator signs: fleet: ignore in its policy file ends that",
+    );
   printNextSteps(flags.replace ?? false);
   if (flags.offline) warn("the connection was not checked");
   return 0;
 }
 
 function printNextSteps(isReplaced: boolean): void {
+  if (!(readNames(USERS_FILE)?.has(AGENT_USER) ?? false))
+    printErr(
+      `  next, the user of the agent: useradd --system --no-create-home --shell /usr/sbin/nologin ${AGENT_USER}`,
+    );
   const hasReaders = readNames(GROUPS_FILE)?.has(LEDGER_GROUP) ?? false;
   const share = `groupadd --system ${LEDGER_GROUP} && chgrp -R ${LEDGER_GROUP} ${ROOT_STATE} && chmod 2750 ${ROOT_STATE}`;
   if (!hasReaders) printErr(`  next, so that the agent may read the ledger: ${share}`);
   // A running agent keeps the key that it has read.
-  const start = `systemctl enable --now ffrtmp-fleet-agent${isReplaced ? " && systemctl restart ffrtmp-fleet-agent" : ""}`;
+  const restart = "systemctl try-restart ffrtmp-watch";
+  const start = `${restart} && systemctl enable --now ffrtmp-fleet-agent${isReplaced ? " && systemctl restart ffrtmp-fleet-agent" : ""}`;
   printErr(`  ${hasReaders ? "next" : "then"}: ${start}`);
 }
 
@@ -76,16 +92,24 @@ async function check({ node, hub, seed, authority }: Invite): Promise<void> {
   }
 }
 
+interface NodeChoices {
+  readonly labels: Record<string, string>;
+  readonly ring: string;
+  /** The key whose policies the node accepts; `null`: it accepts none. */
+  readonly trusted: string | null;
+}
+
 /** Writes all files or none. The configuration takes its name last, because it is what makes the machine a node. */
 function write(
   file: string,
   { node, hub, seed, authority, pools }: Invite,
-  labels: Record<string, string>,
+  { labels, ring, trusted }: NodeChoices,
 ): void {
   const directory = dirname(file);
   const names = { nkey_file: KEY_FILE, ca_file: AUTHORITY_FILE };
-  const config: NodeConfigFile = { v: 1, node, hub: [...hub], ...names, labels, pools: [...pools] };
-  const gid = new IdNames(GROUPS_FILE).idOf(AGENT_GROUP, Date.now());
+  const of = { labels, pools: [...pools], ring, directory: resolve(directory) };
+  const config: NodeConfigFile = { v: 1, node, hub: [...hub], ...names, ...of };
+  const gid = new IdNames(GROUPS_FILE).idOf(AGENT_USER, Date.now());
   const reader = gid === undefined ? {} : { gid };
   try {
     mkdirSync(directory, { recursive: true, mode: 0o755 });
@@ -95,6 +119,10 @@ function write(
       [file, stringify(config)],
     ] as const;
     writeAllPrivate(files, reader);
+    // It replaces the keys of an earlier fleet. Every user may read it: the agent has none of root's rights.
+    if (trusted === null) rmSync(trustedFile(directory), { force: true });
+    else
+      writeTrustedKeys(trustedFile(directory), [`# the operator of the fleet at ${hub.join(", ")}`, trusted]);
   } catch (error) {
     throw new Refusal(
       `cannot write ${directory}: ${describeErrno(error)}`,
