@@ -22,9 +22,8 @@ const fleetPolicy = z
       "the serial of the policy in force; `null`: the policy of this machine is in force",
     ),
     highest: described(z.number().int(), "the highest serial that was accepted in the ring; 0: none"),
-    sent: described(
-      z.number().int().nullable(),
-      "the serial of the last one that the hub has sent; `null`: none, or it is not known to be an operator's",
+    sent: text(
+      "the SHA-256 of the document that the hub has sent last, in hex; `null`: none that can be read",
     ),
     state: described(
       z.enum(["none", "applied", "refused", "unsupported", "ignored", "unselected"]),

@@ -50,8 +50,8 @@ export async function changeDesired(
       at: new Date().toISOString(),
     };
     const document = signDocument("node", body, key);
-    if ((await storeDocument(connection, subject, document, stored.at(-1)?.seq ?? 0)) === "stored")
-      return body;
+    const outcome = await storeDocument(connection, subject, document, stored.at(-1)?.seq ?? 0);
+    if (outcome !== "moved") return body;
   }
   throw new Refusal(`other commands change what is wanted of ${node} all the time`, "try again");
 }

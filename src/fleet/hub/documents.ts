@@ -4,6 +4,7 @@ import { Refusal } from "../../jobs/errors.ts";
 import { MAX_MESSAGE_BYTES } from "../messages/limits.ts";
 import { type SignedDocument, signedDocument } from "../messages/signed.ts";
 import { DOCUMENTS } from "../messages/subjects.ts";
+import { digestOf } from "../policy/selection.ts";
 import { readMessages } from "./readStream.ts";
 
 /** Subjects, headers and the client's own lines take a part of a message. */
@@ -18,6 +19,8 @@ export interface StoredDocument {
   readonly seq: number;
   /** By the clock of the hub: ms since the epoch. */
   readonly atMs: number;
+  /** The SHA-256 of its bytes, in hex, by which nodes name it. */
+  readonly digest: string;
   /** `undefined`: it is of no form that this release knows. */
   readonly document: SignedDocument | undefined;
 }
@@ -27,20 +30,21 @@ export async function readDocuments(connection: NatsConnection, subjects: string
   const messages = await readMessages(connection, DOCUMENTS, subjects);
   return messages.map(({ data, ...stored }) => ({
     ...stored,
+    digest: digestOf(data),
     document: signedDocument.safeParse(jsonOf(data)).data,
   }));
 }
 
 /**
- * Stores a document behind the last one that was read, whose number is `after`; 0: none. Returns `moved` where another one has
- * been stored meanwhile. Throws a Refusal for one that is too long.
+ * Stores a document behind the last one that was read, whose number is `after`; 0: none. Returns its digest, or `moved` where
+ * another one has been stored meanwhile. Throws a Refusal for one that is too long.
  */
 export async function storeDocument(
   connection: NatsConnection,
   subject: string,
   document: SignedDocument,
   after: number,
-): Promise<"stored" | "moved"> {
+): Promise<{ digest: string } | "moved"> {
   const text = JSON.stringify(document);
   const bytes = Buffer.byteLength(text);
   if (bytes > MAX_DOCUMENT_BYTES)
@@ -51,7 +55,7 @@ export async function storeDocument(
   try {
     const expect = { streamName: DOCUMENTS, lastSubjectSequence: after };
     await jetstream(connection).publish(subject, text, { expect });
-    return "stored";
+    return { digest: digestOf(text) };
   } catch (error) {
     if (error instanceof JetStreamApiError && WRONG_LAST_SEQUENCE.includes(error.code)) return "moved";
     throw error;

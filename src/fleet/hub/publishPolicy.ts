@@ -21,6 +21,8 @@ export interface WantedPolicy {
 
 export interface Published {
   readonly body: PolicyBody;
+  /** Of its document. */
+  readonly digest: string;
   /** Serials that nobody can have given, with their sources. They are left out. */
   readonly implausible: readonly string[];
 }
@@ -56,12 +58,13 @@ export async function publishPolicy(
     at: new Date().toISOString(),
   };
   const document = signDocument("policy", body, key);
-  if ((await storeDocument(connection, policySubject(ring), document, last?.seq ?? 0)) === "moved")
+  const stored = await storeDocument(connection, policySubject(ring), document, last?.seq ?? 0);
+  if (stored === "moved")
     throw new Refusal(
       `another policy was pushed to the ring ${ring} meanwhile, and is not replaced`,
       "see ffrtmp fleet policy status, then push again",
     );
-  return { body, implausible };
+  return { body, digest: stored.digest, implausible };
 }
 
 function serialsOfNodes(nodes: readonly ReportingNode[], ring: string): [string, number][] {

@@ -9,6 +9,8 @@ export interface StoredPolicy {
   readonly ring: string;
   readonly seq: number;
   readonly atMs: number;
+  /** Of its document. */
+  readonly digest: string;
   /** Who signed it; `undefined`: it is no signed document. */
   readonly key: string | undefined;
   /** `undefined`: it is of no form that this release knows. */
@@ -25,8 +27,8 @@ export async function readPolicies(
 ): Promise<StoredPolicy[]> {
   const prefix = policySubject("");
   const stored = await readDocuments(connection, policySubject(ring));
-  return stored.map(({ subject, seq, atMs, document }) => {
-    const of = { ring: subject.slice(prefix.length), seq, atMs, key: document?.key };
+  return stored.map(({ subject, seq, atMs, digest, document }) => {
+    const of = { ring: subject.slice(prefix.length), seq, atMs, digest, key: document?.key };
     if (document === undefined) return { ...of, body: undefined, isOwn: false };
     const own = openDocument(document, "policy", policyBody, new Set([publicKey]));
     if (!isDocumentFault(own) && own.ring === of.ring) return { ...of, body: own, isOwn: true };

@@ -30,11 +30,14 @@ export interface ReportingNode {
   readonly report: NodeMessage | undefined;
 }
 
+/** The policy whose rollout is looked at. */
+export type RolledOut = Pick<PolicyBody, "ring" | "serial" | "percent" | "sha256"> & {
+  /** Of its document. */
+  readonly digest: string;
+};
+
 /** Returns what each node of a ring made of its policy. Nodes that were invited and never reported are in no ring yet. */
-export function listRollout(
-  policy: Pick<PolicyBody, "ring" | "serial" | "percent" | "sha256">,
-  nodes: readonly ReportingNode[],
-): NodeRollout[] {
+export function listRollout(policy: RolledOut, nodes: readonly ReportingNode[]): NodeRollout[] {
   return nodes.flatMap(({ node, report }) => {
     if (report?.ring !== policy.ring || node.state === "revoked") return [];
     return [{ node: node.node, ...rolloutOf(policy, node, report) }];
@@ -42,7 +45,7 @@ export function listRollout(
 }
 
 function rolloutOf(
-  { ring, serial, percent, sha256 }: Pick<PolicyBody, "ring" | "serial" | "percent" | "sha256">,
+  { ring, serial, percent, sha256, digest }: RolledOut,
   { node, state, watch }: NodeJson,
   { policy }: NodeMessage,
 ): Omit<NodeRollout, "node"> {
@@ -55,9 +58,8 @@ function rolloutOf(
   if (!isSelected(percent, node, sha256)) return is("unselected");
   if (policy === null || policy === undefined)
     return is("waiting", `its ffrtmp watch ${watch === "running" ? "follows no fleet" : "does not run"}`);
-  // What it says about an earlier one does not count. It cannot say which one it does not trust.
-  const isAboutThis = policy.sent === serial || policy.sent === null;
-  if (isAboutThis && (policy.state === "refused" || policy.state === "unsupported"))
+  // What it says about an earlier one does not count.
+  if (policy.sent === digest && (policy.state === "refused" || policy.state === "unsupported"))
     return is(policy.state, policy.why);
   return is("waiting");
 }

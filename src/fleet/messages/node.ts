@@ -65,7 +65,7 @@ export const nodeMessage = z.object({
       in_force_ring: z.string().nullable(),
       serial: z.number().int().nullable(),
       highest: z.number().int(),
-      sent: z.number().int().nullable(),
+      sent: z.string().nullable(),
       state: z.enum(["none", "applied", "refused", "unsupported", "ignored", "unselected"]),
       why: z.string().nullable(),
     })

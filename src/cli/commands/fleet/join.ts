@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, rmSync } from "node:fs";
 import { dirname, join as joinPath, resolve } from "node:path";
 import { stringify } from "yaml";
 import { connectToHub, HubRefusal } from "../../../fleet/hub/connection.ts";
@@ -10,7 +10,7 @@ import { trustedFile } from "../../../fleet/nodeFiles.ts";
 import { writeTrustedKeys } from "../../../fleet/trust/trustedKeys.ts";
 import { Refusal } from "../../../jobs/errors.ts";
 import { ROOT_STATE } from "../../../ledger/location.ts";
-import { GROUPS_FILE, IdNames, readNames, USERS_FILE } from "../../../linux/proc/idNames.ts";
+import { GROUPS_FILE, IdNames, readNames } from "../../../linux/proc/idNames.ts";
 import { describeErrno } from "../../../sys/errno.ts";
 import { oneLine } from "../../../sys/visibleText.ts";
 import { printErr, printOut, warn } from "../../output/messages.ts";
@@ -25,8 +25,8 @@ interface JoinFlags {
   ring?: string;
 }
 
-/** The user of the agent, and its group, which reads the key. Without it, root alone does. */
-const AGENT_USER = "ffrtmp-fleet";
+/** The group of the agent, which reads the key. Without it, root alone does. */
+const AGENT_GROUP = "ffrtmp-fleet";
 /** The group that may read the ledger, to which the agent's service belongs. */
 const LEDGER_GROUP = "ffrtmp";
 const [KEY_FILE, AUTHORITY_FILE] = ["node.nk", "ca.pem"] as const;
@@ -57,10 +57,6 @@ export async function join(text: string, flags: JoinFlags): Promise<number> {
 }
 
 function printNextSteps(isReplaced: boolean): void {
-  if (!(readNames(USERS_FILE)?.has(AGENT_USER) ?? false))
-    printErr(
-      `  next, the user of the agent: useradd --system --no-create-home --shell /usr/sbin/nologin ${AGENT_USER}`,
-    );
   const hasReaders = readNames(GROUPS_FILE)?.has(LEDGER_GROUP) ?? false;
   const share = `groupadd --system ${LEDGER_GROUP} && chgrp -R ${LEDGER_GROUP} ${ROOT_STATE} && chmod 2750 ${ROOT_STATE}`;
   if (!hasReaders) printErr(`  next, so that the agent may read the ledger: ${share}`);
@@ -109,10 +105,10 @@ function write(
   const names = { nkey_file: KEY_FILE, ca_file: AUTHORITY_FILE };
   const of = { labels, pools: [...pools], ring, directory: resolve(directory) };
   const config: NodeConfigFile = { v: 1, node, hub: [...hub], ...names, ...of };
-  const gid = new IdNames(GROUPS_FILE).idOf(AGENT_USER, Date.now());
+  const gid = new IdNames(GROUPS_FILE).idOf(AGENT_GROUP, Date.now());
   const reader = gid === undefined ? {} : { gid };
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o755 });
+    makePublicDirectory(directory);
     const files = [
       [joinPath(directory, KEY_FILE), `${seed}\n`],
       [joinPath(directory, AUTHORITY_FILE), authority],
@@ -129,4 +125,12 @@ function write(
       "run it as root: sudo ffrtmp fleet join -",
     );
   }
+}
+
+/** The agent has none of root's rights, and reads there what root has decided. The umask of root would hide it. */
+function makePublicDirectory(directory: string): void {
+  const first = mkdirSync(directory, { recursive: true });
+  if (first === undefined) return;
+  for (let each = resolve(directory); each.length >= resolve(first).length; each = dirname(each))
+    chmodSync(each, 0o755);
 }

@@ -33,10 +33,10 @@ export async function pushPolicy(file: string, flags: PushFlags): Promise<number
     const nodes = await readReports(connection, directory);
     const { expires, percent } = flags;
     const choice = { yaml, percent, notAfterMs: Date.now() + expires, by: operatorName() };
-    const { body, implausible } = await publishPolicy(connection, key, ring, nodes, () => choice);
+    const { body, digest, implausible } = await publishPolicy(connection, key, ring, nodes, () => choice);
     warnOfSerials(implausible);
     printOut(oneLine(`serial ${body.serial} is the policy of the ring ${ring}${shareText(percent)}`));
-    return waitForRollout(connection, directory, body, flags);
+    return waitForRollout(connection, directory, { ...body, digest }, flags);
   });
 }
 

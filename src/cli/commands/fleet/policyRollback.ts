@@ -17,7 +17,7 @@ export async function rollBackPolicy(flags: PushFlags & { to?: number }): Promis
     const key = directory.signingKey("policy", flags.key);
     const nodes = await readReports(connection, directory);
     let earlier: PolicyBody | undefined;
-    const { body, implausible } = await publishPolicy(connection, key, ring, nodes, (policies) => {
+    const { body, digest, implausible } = await publishPolicy(connection, key, ring, nodes, (policies) => {
       earlier = earlierOf(ring, policies, flags.to);
       const notAfterMs = Date.now() + flags.expires;
       return { yaml: earlier.yaml, percent: flags.percent, notAfterMs, by: operatorName() };
@@ -25,7 +25,7 @@ export async function rollBackPolicy(flags: PushFlags & { to?: number }): Promis
     warnOfSerials(implausible);
     const text = `serial ${body.serial} is the policy of the ring ${ring}${shareText(flags.percent)}`;
     printOut(oneLine(`${text}: that of serial ${earlier?.serial}`));
-    return waitForRollout(connection, directory, body, flags);
+    return waitForRollout(connection, directory, { ...body, digest }, flags);
   });
 }
 

@@ -32,7 +32,7 @@ export async function showPolicyStatus(flags: StatusFlags): Promise<number> {
     return [...new Set([...latest.keys(), ...ofNodes])].sort().map((ring) => {
       const policy = latest.get(ring);
       const wanted = policy?.body ?? { ring, serial: 0, percent: 100, sha256: "" };
-      return describeRing(ring, policy, listRollout(wanted, nodes));
+      return describeRing(ring, policy, listRollout({ ...wanted, digest: policy?.digest ?? "" }, nodes));
     });
   });
   if (flags.json) printJson(rings);

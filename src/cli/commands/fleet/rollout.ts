@@ -2,8 +2,13 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import type { FleetDirectory } from "../../../fleet/hub/fleetDirectory.ts";
 import { readStream } from "../../../fleet/hub/readStream.ts";
 import { listResults, storedResults } from "../../../fleet/hub/results.ts";
-import { countStates, listRollout, type NodeRollout, stateCountsText } from "../../../fleet/hub/rollout.ts";
-import type { PolicyBody } from "../../../fleet/messages/control.ts";
+import {
+  countStates,
+  listRollout,
+  type NodeRollout,
+  type RolledOut,
+  stateCountsText,
+} from "../../../fleet/hub/rollout.ts";
 import { formatDuration } from "../../../jobs/duration.ts";
 import { Refusal } from "../../../jobs/errors.ts";
 import { firstSignal } from "../../../sys/ownSignals.ts";
@@ -38,7 +43,7 @@ export function checkRolloutFlags({ wait, maxViolations }: RolloutFlags): void {
 export async function waitForRollout(
   connection: NatsConnection,
   directory: FleetDirectory,
-  policy: PolicyBody,
+  policy: RolledOut,
   { wait: waitMs, maxViolations }: RolloutFlags,
 ): Promise<number> {
   if (waitMs === undefined) return 0;
@@ -72,7 +77,7 @@ export async function waitForRollout(
 }
 
 function conclude(
-  { ring, serial }: PolicyBody,
+  { ring, serial }: RolledOut,
   nodes: readonly NodeRollout[],
   { isOver, waitMs, violations }: { isOver: boolean; waitMs: number; violations: string | undefined },
 ): number {
