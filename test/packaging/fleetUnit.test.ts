@@ -20,7 +20,9 @@ test("the agent of a fleet has no capability, writes its own documents alone, an
   ])
     expect(lines).toContain(line);
   expect(
-    lines.filter((line) => /^(StateDirectory=(?!ffrtmp-fleet$)|ReadWritePaths|AmbientCapabilities|Listen)/.test(line)),
+    lines.filter((line) =>
+      /^(StateDirectory=(?!ffrtmp-fleet$)|ReadWritePaths|AmbientCapabilities|Listen)/.test(line),
+    ),
   ).toEqual([]);
 });
 

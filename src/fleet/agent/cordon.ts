@@ -42,12 +42,8 @@ export function readCordon(node: string, files: CordonFiles): Cordon | undefined
   return readLocalCordon(files.local) ?? fleetCordon(readDesired(node, files));
 }
 
-export function isCordoned(node: string, files: CordonFiles): boolean {
-  return readCordon(node, files) !== undefined;
-}
-
 /** A file that cannot be read is a cordon: root made it for that purpose. */
-export function readLocalCordon(file: string): Cordon | undefined {
+function readLocalCordon(file: string): Cordon | undefined {
   try {
     const { by, reason } = localCordon.parse(JSON.parse(readFileSync(file, "utf8")));
     return { from: "node", by, reason };

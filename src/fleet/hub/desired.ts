@@ -42,7 +42,8 @@ export async function changeDesired(
         if (!isDocumentFault(foreign)) others.push([`a document signed by ${document.key}`, foreign.serial]);
       }
     }
-    const last = own.at(-1);
+    // Not the last one of the stream: the hub can have stored an older one again.
+    const last = own.toSorted((a, b) => a.serial - b.serial).at(-1);
     const { serial } = nextSerial(last?.serial ?? 0, others);
     const body: DesiredBody = {
       ...{ v: 1, node, serial, cordon: last?.cordon ?? null, ring: last?.ring ?? null },

@@ -17,6 +17,7 @@ export class PolicyNode {
   #watch: Bun.Subprocess | undefined;
   #starts = 0;
   #watchLog = "";
+  #agentLog = "";
 
   private constructor(sandbox: Sandbox, name: string) {
     this.#sandbox = sandbox;
@@ -48,6 +49,7 @@ export class PolicyNode {
 
   async startAgent(): Promise<void> {
     const log = this.#sandbox.path(`agent-${this.name}-${++this.#starts}.log`);
+    this.#agentLog = log;
     const args = ["fleet", "agent", "--config", this.config, "--state-path", this.state];
     const stderr = openSync(log, "w");
     this.#agent = this.#sandbox.start(args, { stdout: "ignore", stderr, env: { FFRTMP_STATE: this.state } });
@@ -73,8 +75,8 @@ export class PolicyNode {
     return readFileSync(this.#watchLog, "utf8");
   }
 
-  get watchPid(): number {
-    return this.#watch?.pid ?? 0;
+  get agentLog(): string {
+    return readFileSync(this.#agentLog, "utf8");
   }
 
   async endAgent(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {

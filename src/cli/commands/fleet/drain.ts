@@ -72,5 +72,9 @@ function stateOf(
   const others = count === 0 ? "" : `; ${count} other ${count === 1 ? "job runs" : "jobs run"} on`;
   const isDrained = ofFleet === 0 && unknown === 0;
   const more = unknown === 0 ? "" : `, and ${unknown} that it did not list`;
-  return { isDrained, text: `${ofFleet} jobs of the fleet run there${more}${others}`, others };
+  return {
+    isDrained,
+    text: `${ofFleet} ${ofFleet === 1 ? "job of the fleet runs" : "jobs of the fleet run"} there${more}${others}`,
+    others,
+  };
 }

@@ -31,7 +31,10 @@ export async function rollBackPolicy(flags: PushFlags & { to?: number }): Promis
 
 /** Only what this operator has signed is signed again. */
 function earlierOf(ring: string, policies: readonly StoredPolicy[], to: number | undefined): PolicyBody {
-  const own = policies.flatMap(({ isOwn, body }) => (isOwn && body !== undefined ? [body] : []));
+  const own = policies
+    .flatMap(({ isOwn, body }) => (isOwn && body !== undefined ? [body] : []))
+    // The hub can have stored an older one again.
+    .toSorted((a, b) => a.serial - b.serial);
   const last = own.at(-1);
   if (last === undefined)
     throw new Refusal(`the hub has no policy of the ring ${ring} that this key has signed`);
