@@ -84,7 +84,7 @@ export const fleetRingJson = z
     signed_by: text("the key that signed it"),
     is_own: described(
       z.boolean().nullable(),
-      "it is the key of this operator; the hub could have made any other",
+      "it is the key of this operator; the hub could have made any other. `null`: the key is not on this machine, or the ring has no policy",
     ),
     nodes: described(
       z.array(

@@ -1,6 +1,8 @@
 import type { z } from "zod";
+import type { FleetDirectory } from "../../../fleet/hub/fleetDirectory.ts";
 import { readPolicies, type StoredPolicy } from "../../../fleet/hub/ringPolicies.ts";
 import { listRollout, type NodeRollout } from "../../../fleet/hub/rollout.ts";
+import { Refusal } from "../../../jobs/errors.ts";
 import type { fleetRingJson } from "../../../json/fleetSchemas.ts";
 import { oneLine } from "../../../sys/visibleText.ts";
 import { printErr, printJson, printOut } from "../../output/messages.ts";
@@ -23,16 +25,22 @@ type RingJson = z.input<typeof fleetRingJson>;
 /** Shows the policy of each ring, and what its nodes made of it. */
 export async function showPolicyStatus(flags: StatusFlags): Promise<number> {
   const rings = await withHub(flags, async (connection, directory) => {
-    const { publicKey } = directory.signingKey("policy", flags.key);
+    const publicKey = publicKeyOf(directory, flags.key);
     const nodes = await readReports(connection, directory);
     const latest = new Map(
-      (await readPolicies(connection, publicKey)).map((policy) => [policy.ring, policy]),
+      (await readPolicies(connection, publicKey ?? "")).map((policy) => [policy.ring, policy]),
     );
     const ofNodes = nodes.flatMap(({ report }) => report?.ring ?? []);
     return [...new Set([...latest.keys(), ...ofNodes])].sort().map((ring) => {
       const policy = latest.get(ring);
       const wanted = policy?.body ?? { ring, serial: 0, percent: 100, sha256: "" };
-      return describeRing(ring, policy, listRollout({ ...wanted, digest: policy?.digest ?? "" }, nodes));
+      const known = publicKey === undefined ? null : (policy?.isOwn ?? null);
+      return describeRing(
+        ring,
+        policy,
+        known,
+        listRollout({ ...wanted, digest: policy?.digest ?? "" }, nodes),
+      );
     });
   });
   if (flags.json) printJson(rings);
@@ -43,9 +51,10 @@ export async function showPolicyStatus(flags: StatusFlags): Promise<number> {
 function describeRing(
   ring: string,
   policy: StoredPolicy | undefined,
+  isOwn: boolean | null,
   nodes: readonly NodeRollout[],
 ): RingJson {
-  const { body, isOwn = null, key = null, atMs } = policy ?? {};
+  const { body, key = null, atMs } = policy ?? {};
   return {
     ring,
     serial: body?.serial ?? null,
@@ -59,6 +68,16 @@ function describeRing(
     is_own: isOwn,
     nodes: nodes.map((node) => (body === undefined ? { ...node, state: "waiting" } : node)),
   };
+}
+
+/** The key may be on another machine. Then it is not known whether it has signed a policy. */
+function publicKeyOf(directory: FleetDirectory, file: string | undefined): string | undefined {
+  try {
+    return directory.signingKey("policy", file).publicKey;
+  } catch (error) {
+    if (!(error instanceof Refusal) || file !== undefined) throw error;
+    return undefined;
+  }
 }
 
 function printTable(rings: readonly RingJson[], flags: StatusFlags): void {
