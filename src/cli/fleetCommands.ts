@@ -1,6 +1,7 @@
 import { type Command, Option } from "commander";
 import type { CommandDefinition } from "./commandDefinition.ts";
 import { DISPATCH_COMMANDS } from "./dispatchCommands.ts";
+import { FLEET_CONTROL_COMMANDS, parseRing } from "./fleetControlCommands.ts";
 import { addDirOption, poolNames } from "./options/fleetOptions.ts";
 import { addStateOption, addTimeOptions, parseLabel } from "./options/jobOptions.ts";
 import { wholeNumber } from "./options/optionValue.ts";
@@ -61,6 +62,8 @@ export const FLEET_COMMANDS: Record<string, CommandDefinition> = {
         .option("--label <name=value>", "give the node a label; repeatable", parseLabel)
         .option("--offline", "do not check the connection to the hub")
         .option("--replace", "replace the node that this machine is")
+        .option("--ring <ring>", "belong to this ring of policies (default: stable)", parseRing)
+        .option("--no-policy", "accept no policies of the fleet; ffrtmp fleet trust KEY does later")
         .option("--config <file>", "write this file (default: /etc/ffrtmp/fleet/node.yaml)")
         .addHelpText("after", JOIN_NOTE),
     load: async () => (await import("./commands/fleet/join.ts")).join,
@@ -107,6 +110,7 @@ export const FLEET_COMMANDS: Record<string, CommandDefinition> = {
         .option("--json", "print JSON"),
     load: async () => (await import("./commands/fleet/ps.ts")).ps,
   },
+  ...FLEET_CONTROL_COMMANDS,
   jobs: {
     description: "list the jobs that run on the nodes, as these reported last",
     define: (command) =>

@@ -23,6 +23,7 @@ export const WATCH_COMMAND: CommandDefinition = {
         "--watch-config <file>",
         "read the policy from this file (default: /etc/ffrtmp/policy.yaml, unless targets or limits are given)",
       )
+      .addOption(fleetConfigOption())
       .option(
         "--target <name>",
         "govern processes of this command; repeatable, or several with commas (default: ffmpeg, gst-launch-1.0)",
@@ -107,6 +108,14 @@ export const WATCH_HELPERS: Record<string, CommandDefinition> = {
   },
 };
 
+/** Without it, only the daemon with the state directory of root follows the fleet of its machine. */
+function fleetConfigOption(): Option {
+  return new Option(
+    "--fleet-config <file>",
+    "follow the fleet of the node that this file configures (default: /etc/ffrtmp/fleet/node.yaml, for /var/lib/ffrtmp)",
+  );
+}
+
 /** The subcommands of `policy`, which show what `ffrtmp watch` would do. */
 export const POLICY_COMMANDS: Record<string, CommandDefinition> = {
   check: {
@@ -135,6 +144,7 @@ export const POLICY_COMMANDS: Record<string, CommandDefinition> = {
           ).conflicts("watchConfig"),
         )
         .option("--watch-config <file>", "the same as --file, as for ffrtmp watch")
+        .addOption(fleetConfigOption())
         .option("--json", "print JSON"),
     load: async () => (await import("./commands/policyExplain.ts")).explainPolicy,
   },

@@ -100,6 +100,7 @@ export class WatchDaemon {
     const started = { policy, path, warnings, source: events.source, unavailable, ledgerPath: ledger.path };
     const health = new Health(context);
     bus.emit({ kind: "daemon-started", ...started });
+    if (store.fleet !== undefined) bus.emit({ kind: "fleet-policy", report: store.fleet });
     daemon = new WatchDaemon(context, events, health);
     recordActiveDaemon(context);
     daemon.#tracker.resumeStoredPidfds();
@@ -164,8 +165,11 @@ export class WatchDaemon {
   #reload(trigger: string): void {
     const { store, service, bus } = this.#context;
     service.reloading();
+    const fleetBefore = store.fleet;
     const before = store.reload();
-    const { policy, path, warnings, faults } = store;
+    const { policy, path, warnings, faults, fleet } = store;
+    if (fleet !== undefined && !Bun.deepEquals(fleet, fleetBefore))
+      bus.emit({ kind: "fleet-policy", report: fleet });
     if (before === undefined) bus.emit({ kind: "policy-rejected", trigger, path, faults });
     else {
       const changes = listPolicyChanges(before.written ?? new Map(), policy.written ?? new Map());

@@ -8,7 +8,7 @@ import type { GovernedQuota } from "../metrics/governor/state.ts";
 import type { Hindrance } from "../metrics/hindrance/hindrance.ts";
 import type { JobShares } from "../metrics/shares/jobShares.ts";
 import type { Shortfall } from "../metrics/shares/shortfall.ts";
-import type { PolicyStore } from "./policyStore.ts";
+import type { FleetPolicyReport, PolicyStore } from "./policyStore.ts";
 import type { DaemonCounts } from "./status.ts";
 
 export type LoadedPolicy = Pick<PolicyStore, "policy" | "path" | "warnings">;
@@ -38,6 +38,8 @@ interface EventFacts {
   "control-socket-failed": { reason: string };
   /** `changes`: the differences from the policy before, each a line of text. */
   "policy-loaded": LoadedPolicy & { trigger: string; changes: readonly string[] };
+  /** The policy that the hub of the fleet has sent is another one than before, or something else became of it. */
+  "fleet-policy": { report: FleetPolicyReport };
   /** The policy file has errors, and the previous policy stays in force. */
   "policy-rejected": { trigger: string; path: string | undefined; faults: readonly string[] };
   /**

@@ -66,6 +66,15 @@ export class Health {
       const earlier = `the policy of ${isoTime(store.loadedMs)} is in force`;
       add("warning", "policy-not-valid", `the policy file is not valid, ${earlier}: ${fault}`);
     }
+    const { fleet } = store;
+    if (fleet?.state === "refused" || fleet?.state === "unsupported") {
+      const stays = fleet.serial === null ? "the policy of this machine" : `serial ${fleet.serial}`;
+      add(
+        "warning",
+        "fleet-policy-refused",
+        `the policy of the fleet is ${fleet.state}, ${stays} is in force: ${fleet.why}`,
+      );
+    }
     if (source !== "connector" && options.events.choice === "auto") {
       const reasons = this.#unavailable.join("; ");
       add("warning", "no-kernel-events", `new processes are found by scans only: ${reasons}`);

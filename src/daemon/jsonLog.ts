@@ -54,6 +54,8 @@ function moreFactsOf(event: DaemonEvent): object {
       return { event_source: event.source };
     case "policy-loaded":
       return { policy: event.path ?? null, warnings: event.warnings };
+    case "fleet-policy":
+      return { fleet_policy: event.report };
     case "policy-rejected":
       return { policy: event.path ?? null, faults: event.faults };
     case "job-attached": {

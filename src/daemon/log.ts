@@ -7,6 +7,7 @@ import { noLongerShortText, shortfallText } from "../metrics/shares/shortfall.ts
 import { oneLine } from "../sys/visibleText.ts";
 import type { DaemonEvent, DaemonEvents, EventKind, LoadedPolicy } from "./events.ts";
 import { isLogged, type LogLevel, levelOf } from "./logLevel.ts";
+import type { FleetPolicyReport } from "./policyStore.ts";
 
 /**
  * Writes a line, or several, for every event up to a level that operators read about. Names in them cannot forge another
@@ -74,6 +75,7 @@ const LINES: { [Kind in EventKind]: (event: DaemonEvent<Kind>) => string | strin
     ...changeLines(event),
     ...warningLines(event),
   ],
+  "fleet-policy": ({ report }) => fleetPolicyText(report),
   "policy-rejected": ({ trigger, path, faults }) => [
     `POLICY REJECTED (${trigger}); the previous one stays in force. Errors in ${path}:`,
     ...faults.map((fault) => `  ${fault}`),
@@ -144,6 +146,15 @@ const LINES: { [Kind in EventKind]: (event: DaemonEvent<Kind>) => string | strin
   counted: ({ jobs, source, counts: { received, dropped } }) =>
     `Observing ${jobs} jobs; events: ${source}, received: ${received}, dropped: ${dropped ?? "not counted"}`,
 };
+
+function fleetPolicyText({ ring, in_force_ring: from, serial, state, why }: FleetPolicyReport): string {
+  const inForce =
+    serial === null
+      ? "the policy of this machine is in force"
+      : `serial ${serial} of the ring ${from} is in force`;
+  if (state === "none") return `Fleet policy: the ring ${ring} has none yet; ${inForce}`;
+  return state === "applied" ? `Fleet policy: ${inForce}` : `Fleet policy ${state} (${why}); ${inForce}`;
+}
 
 /** Warnings about a policy, and changes of it, in the log. */
 const MAX_LISTED = 20;

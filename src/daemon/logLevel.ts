@@ -46,6 +46,8 @@ export function levelOf(event: DaemonEvent): LogLevel {
     return event.job.outcomes.some(({ outcome }) => outcome === "refused") ? "warn" : "info";
   if (event.kind === "job-held-back") return event.hindrance.isLive ? "warn" : "info";
   if (event.kind === "quotas-governed") return event.isDryRun || event.isNew ? "info" : "debug";
+  if (event.kind === "fleet-policy")
+    return event.report.state === "refused" || event.report.state === "unsupported" ? "warn" : "info";
   if (event.kind === "job-ended") return event.result.slaCompliant ? "info" : "warn";
   if (event.kind === "hook-ended") return event.failure === null ? "info" : "warn";
   return LEVELS[event.kind] ?? "info";

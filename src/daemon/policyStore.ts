@@ -3,8 +3,41 @@ import { dirname, join, resolve, sep } from "node:path";
 import { type FileWatch, watchPath } from "../linux/fileWatch.ts";
 import type { Policy } from "../policy/policy.ts";
 
-/** The outcome of reading the policy file. Each fault and each warning is one line of text. */
-export type PolicyReading = { policy: Policy; warnings: string[] } | { faults: string[] };
+/**
+ * The outcome of reading the policy. Each fault and each warning is one line of text. `path`: of the policy that was read, where
+ * it is not that of the store. `fleet` is absent on a machine that follows no fleet.
+ */
+export type PolicyReading = (
+  | { policy: Policy; warnings: string[]; path?: string | undefined }
+  | { faults: string[] }
+) & { fleet?: FleetPolicyReport | undefined };
+
+/** The policy of the fleet on this machine. */
+export interface FleetPolicyReport {
+  /** The ring of the machine, and that of the policy in force; `null`: no policy of the fleet is. */
+  ring: string;
+  in_force_ring: string | null;
+  /** Of the policy in force; `null`: that of this machine is. */
+  serial: number | null;
+  /** The highest that was accepted in the ring; 0: none. */
+  highest: number;
+  /** The digest of the document that the hub has sent last, which `state` is about; `null`: none that can be read. */
+  sent: string | null;
+  /**
+   * About the last one that the hub has sent. `none`: it has sent none. `refused`, `unsupported`: the one before stays.
+   * `ignored`: the machine keeps its own. `unselected`: it is for a share of the ring, without this machine.
+   */
+  state: "none" | "applied" | "refused" | "unsupported" | "ignored" | "unselected";
+  /** `null` for `applied` and `none`. */
+  why: string | null;
+}
+
+/** Files beside the policy file that can change the policy. Others than root may write them, at any rate. */
+export interface FurtherFiles {
+  readonly files: readonly string[];
+  /** Identifies the policy that a reading now would give, without its cost. */
+  fingerprint(): string;
+}
 
 /** An editor writes a file in several steps. */
 const DEBOUNCE_MS = 100;
@@ -13,8 +46,8 @@ const MAX_LINKS = 40;
 
 /** The policy in force, and the file that it comes from. A file with errors does not replace the policy. */
 export class PolicyStore {
-  /** `undefined` for a policy without a file. */
-  readonly path: string | undefined;
+  /** The file of the policy in force; `undefined` for a policy without one. */
+  path: string | undefined;
   policy: Policy;
   /** Likely mistakes in the policy in force. */
   warnings: readonly string[];
@@ -22,24 +55,56 @@ export class PolicyStore {
   loadedMs = Date.now();
   /** The faults of the file as it is now; empty while the file is the policy in force. */
   faults: readonly string[] = [];
+  /** `undefined`: this machine follows no fleet. */
+  fleet: FleetPolicyReport | undefined;
+  /** The file of the operator of this machine. */
+  readonly #file: string | undefined;
   readonly #load: () => PolicyReading;
+  readonly #further: FurtherFiles | undefined;
   /** Identifies the content of the file as it was read last, valid or not. */
   #stamp: string;
+  /** The same of the further files, and of what they amount to. */
+  #furtherStamp: string;
+  #fingerprint: string | undefined;
   #watches: (FileWatch | undefined)[] = [];
   #debounceTimer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(policy: Policy, path: string | undefined, load: () => PolicyReading, warnings: string[] = []) {
+  constructor(
+    policy: Policy,
+    path: string | undefined,
+    load: () => PolicyReading,
+    warnings: string[] = [],
+    further?: FurtherFiles,
+  ) {
     this.policy = policy;
     this.warnings = warnings;
-    this.path = path === undefined ? undefined : resolve(path);
+    this.#file = path === undefined ? undefined : resolve(path);
+    this.path = this.#file;
     this.#load = load;
+    this.#further = further;
     this.#stamp = this.#readStamp();
+    this.#furtherStamp = this.#readFurtherStamp();
+    this.#fingerprint = further?.fingerprint();
+  }
+
+  /** Reads the policy for the first time. Returns the faults of one that cannot be used. */
+  static open(
+    path: string | undefined,
+    load: () => PolicyReading,
+    further?: FurtherFiles,
+  ): PolicyStore | { faults: string[] } {
+    const first = load();
+    if ("faults" in first) return first;
+    const store = new PolicyStore(first.policy, path, load, first.warnings, further);
+    store.path = first.path ?? store.path;
+    store.fleet = first.fleet;
+    return store;
   }
 
   /** Calls back when the file or a link on its path changes. inotify can miss a change: poll `hasChanged`. */
   watch(onChange: () => void): void {
     this.#unwatch();
-    if (this.path === undefined) return;
+    const files = [...(this.#file === undefined ? [] : [this.#file]), ...(this.#further?.files ?? [])];
     const debounced = () => {
       clearTimeout(this.#debounceTimer);
       this.#debounceTimer = setTimeout(() => {
@@ -49,21 +114,32 @@ export class PolicyStore {
       }, DEBOUNCE_MS);
     };
     // A directory without a watch is gone, or no inotify instance is left: `hasChanged` finds the change.
-    this.#watches = [...directoriesOnTheWay(this.path)].map((directory) => watchPath(directory, debounced));
+    const directories = new Set(files.flatMap((file) => [...directoriesOnTheWay(file)]));
+    this.#watches = [...directories].map((directory) => watchPath(directory, debounced));
   }
 
   hasChanged(): boolean {
-    return this.#readStamp() !== this.#stamp;
+    if (this.#readStamp() !== this.#stamp) return true;
+    const stamp = this.#readFurtherStamp();
+    if (stamp === this.#furtherStamp) return false;
+    // A user who may write such a file must not make the daemon decide about all processes again and again.
+    if (this.#further?.fingerprint() !== this.#fingerprint) return true;
+    this.#furtherStamp = stamp;
+    return false;
   }
 
   /** Reads the file again. Returns the policy that was replaced, or `undefined` if the file has errors. */
   reload(): Policy | undefined {
     this.#stamp = this.#readStamp();
+    this.#furtherStamp = this.#readFurtherStamp();
     const loaded = this.#load();
+    this.#fingerprint = this.#further?.fingerprint();
     this.faults = "faults" in loaded ? loaded.faults : [];
+    this.fleet = loaded.fleet ?? this.fleet;
     if ("faults" in loaded) return undefined;
     const before = this.policy;
     this.policy = loaded.policy;
+    this.path = loaded.path ?? this.#file;
     this.warnings = loaded.warnings;
     this.loadedMs = Date.now();
     return before;
@@ -80,13 +156,20 @@ export class PolicyStore {
   }
 
   #readStamp(): string {
-    if (this.path === undefined) return "";
-    try {
-      const { dev, ino, size, mtimeNs, ctimeNs } = statSync(this.path, { bigint: true });
-      return [realpathSync(this.path), dev, ino, size, mtimeNs, ctimeNs].join(" ");
-    } catch (error) {
-      return String(error);
-    }
+    return this.#file === undefined ? "" : stampOf(this.#file);
+  }
+
+  #readFurtherStamp(): string {
+    return (this.#further?.files ?? []).map(stampOf).join("\n");
+  }
+}
+
+function stampOf(path: string): string {
+  try {
+    const { dev, ino, size, mtimeNs, ctimeNs } = statSync(path, { bigint: true });
+    return [realpathSync(path), dev, ino, size, mtimeNs, ctimeNs].join(" ");
+  } catch (error) {
+    return String(error);
   }
 }
 

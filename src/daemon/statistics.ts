@@ -83,13 +83,13 @@ export class DaemonStatistics {
   /** Returns the state of this daemon now. */
   report(stoppedMs: number | null = null): DaemonReport & { atBootMs: number } {
     const { host, self, store } = this.#context;
-    const { policy, path = null, loadedMs, faults } = store;
+    const { policy, path = null, loadedMs, faults, fleet } = store;
     return {
       watch: self,
       sinceMs: this.#sinceMs,
       ...this.#source,
       targets: policy.targets.map(({ text }) => text),
-      policy: { path, loadedMs, faults },
+      policy: { path, loadedMs, faults, fleet },
       scanIntervalMs: scanIntervalOf(this.#context),
       atMs: host.now(),
       atBootMs: host.bootNow(),

@@ -5,6 +5,7 @@ import { parseJson } from "../ledger/eventRows.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { EventCounters, EventSource } from "../linux/events/processEvents.ts";
 import { isAlive, type ProcessIdentity } from "../linux/proc/identity.ts";
+import type { FleetPolicyReport } from "./policyStore.ts";
 
 /** The process events that a daemon has received and missed since its start. */
 export interface DaemonCounts
@@ -48,6 +49,8 @@ export interface DaemonReport {
     loadedMs: number;
     /** The faults of the file as it is now. If there are any, an earlier policy is in force. */
     faults: readonly string[];
+    /** Absent on a machine that follows no fleet, and in the report of an earlier release. */
+    fleet?: FleetPolicyReport | undefined;
   };
   scanIntervalMs: number;
   source: EventSource;
@@ -127,6 +130,7 @@ export function daemonReportJson({ counts, ...report }: LastReport) {
     policy: report.policy.path,
     policy_loaded_at: isoTime(report.policy.loadedMs),
     policy_faults: report.policy.faults,
+    fleet_policy: report.policy.fleet ?? null,
     scan_interval_seconds: report.scanIntervalMs / 1000,
     event_source: report.source,
     event_source_since: isoTime(report.sourceSinceMs),

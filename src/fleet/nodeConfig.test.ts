@@ -33,6 +33,14 @@ test("a node's configuration is read with the paths of its files beside it", () 
     caFile: "/srv/ca.pem",
     labels: { site: "ber" },
     pools: ["live"],
+    ring: "stable",
+    directory,
+    stateDirectory: "/var/lib/ffrtmp-fleet",
+  });
+  expect(readWith({ ring: "canary", directory: "/srv/fleet", state_dir: "agent" })).toMatchObject({
+    ring: "canary",
+    directory: "/srv/fleet",
+    stateDirectory: join(directory, "agent"),
   });
   expect(readWith({ labels: undefined, pools: undefined, ca_file: undefined })).toMatchObject({
     labels: {},

@@ -6,12 +6,14 @@ import { Refusal } from "../jobs/errors.ts";
 import { ValueFault } from "../limits/units.ts";
 import { parseWord, WORD } from "../policy/word.ts";
 import { describeErrno } from "../sys/errno.ts";
+import { AGENT_DIRECTORY } from "./nodeFiles.ts";
 import { isNodeName, NODE_NAME } from "./token.ts";
 
+export { NODE_CONFIG_FILE } from "./nodeFiles.ts";
 export { isNodeName, NODE_NAME };
 
-/** The configuration of the agent, which `ffrtmp fleet join` writes. */
-export const NODE_CONFIG_FILE = "/etc/ffrtmp/fleet/node.yaml";
+/** The ring of a node that names none. */
+export const DEFAULT_RING = "stable";
 
 const token = z.string().refine(isNodeName, NODE_NAME);
 
@@ -32,6 +34,8 @@ const hubUrl = z
 // ca_file: ca.pem
 // labels: {site: ber}
 // pools: [live]
+// ring: stable
+// directory: /etc/ffrtmp/fleet
 const nodeConfig = z
   .strictObject({
     v: z.literal(1),
@@ -44,20 +48,33 @@ const nodeConfig = z
     ca_file: z.string().min(1).optional(),
     labels: z.record(word, word).default({}),
     pools: z.array(token).default([]),
+    /** The policies of the fleet that are for this node, unless a signed document of the operator names another ring. */
+    ring: token.default(DEFAULT_RING),
+    /** Root's directory, with what this node accepts. Absent: that of this file. The agent may read a copy of this file. */
+    directory: z.string().min(1).optional(),
+    /** The agent's directory. */
+    state_dir: z.string().min(1).default(AGENT_DIRECTORY),
   })
-  .transform(({ nkey_file: nkeyFile, ca_file: caFile, ...rest }) => ({ ...rest, nkeyFile, caFile }));
+  .transform(({ nkey_file: nkeyFile, ca_file: caFile, state_dir: stateDirectory, ...rest }) => ({
+    ...rest,
+    nkeyFile,
+    caFile,
+    stateDirectory,
+  }));
 
 /** What `ffrtmp fleet join` writes as YAML. */
 export type NodeConfigFile = z.input<typeof nodeConfig>;
-export type NodeConfig = z.output<typeof nodeConfig>;
+export type NodeConfig = z.output<typeof nodeConfig> & { directory: string };
 
 /** Reads the configuration of a node, with absolute paths. Throws a Refusal that names the file and the key at fault. */
 export function readNodeConfig(file: string): NodeConfig {
   const config = parseFile(file, readConfigText(file));
   const from = dirname(file);
-  const { nkeyFile, caFile } = config;
+  const { nkeyFile, caFile, directory = ".", stateDirectory } = config;
   return {
     ...config,
+    directory: resolve(from, directory),
+    stateDirectory: resolve(from, stateDirectory),
     nkeyFile: resolve(from, nkeyFile),
     caFile: caFile === undefined ? undefined : resolve(from, caFile),
   };
@@ -74,7 +91,7 @@ function readConfigText(file: string): string {
   }
 }
 
-function parseFile(file: string, text: string): NodeConfig {
+function parseFile(file: string, text: string): z.output<typeof nodeConfig> {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const [error] = document.errors;

@@ -5,6 +5,9 @@ import { join } from "node:path";
 /** Root's directory: who this node is, and what it accepts. The agent only reads it. */
 export const NODE_DIRECTORY = "/etc/ffrtmp/fleet";
 
+/** The configuration of a node, which `ffrtmp fleet join` writes. */
+export const NODE_CONFIG_FILE = join(NODE_DIRECTORY, "node.yaml");
+
 /** The agent's directory, as the unit of the service creates it. Nothing in it is believed without a signature. */
 export const AGENT_DIRECTORY = "/var/lib/ffrtmp-fleet";
 

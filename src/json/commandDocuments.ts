@@ -6,6 +6,7 @@ import { templateCheck } from "./dispatchSchemas.ts";
 import {
   fleetJobJson,
   fleetResultJson,
+  fleetRingJson,
   nodeJson,
   queuedJobJson,
   returnJson,
@@ -86,6 +87,7 @@ export const JSON_DOCUMENTS: readonly JsonDocument[] = [
   { command: "health", form: "document", schema: health },
   { command: "watch", form: "lines", schema: logged },
   { command: "fleet ps", form: "document", schema: z.array(nodeJson) },
+  { command: "fleet policy status", form: "document", schema: z.array(fleetRingJson) },
   { command: "fleet jobs", form: "document", schema: z.array(fleetJobJson) },
   { command: "fleet results", form: "document", schema: z.array(fleetResultJson) },
   { command: "fleet submit", form: "document", schema: z.array(submittedJson) },

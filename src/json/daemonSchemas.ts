@@ -13,6 +13,26 @@ export const problem = z
   })
   .meta({ id: "HealthProblem", description: "A problem of `ffrtmp watch`." });
 
+const fleetPolicy = z
+  .strictObject({
+    ring: described(z.string(), "the ring of this machine"),
+    in_force_ring: text("the ring of the policy in force; `null`: none of the fleet is"),
+    serial: described(
+      z.number().int().nullable(),
+      "the serial of the policy in force; `null`: the policy of this machine is in force",
+    ),
+    highest: described(z.number().int(), "the highest serial that was accepted in the ring; 0: none"),
+    sent: text(
+      "the SHA-256 of the document that the hub has sent last, in hex; `null`: none that can be read",
+    ),
+    state: described(
+      z.enum(["none", "applied", "refused", "unsupported", "ignored", "unselected"]),
+      "what became of the last one that the hub has sent. `none`: it has sent none. `refused`, `unsupported`: the one before stays. `ignored`: the machine keeps its own. `unselected`: it is for a share of the ring, without this machine",
+    ),
+    why: text("the reason of the state; `null` for `applied` and `none`"),
+  })
+  .meta({ id: "FleetPolicyState", description: "The policy of the fleet on one machine." });
+
 export const daemon = z
   .strictObject({
     state: described(
@@ -29,6 +49,10 @@ export const daemon = z
     policy_faults: described(
       z.array(z.string()),
       "errors in the file as it is now. If there are any, an earlier policy is in force",
+    ),
+    fleet_policy: described(
+      fleetPolicy.nullable(),
+      "the policy of the fleet on this machine; `null`: it follows no fleet, or the daemon is of an earlier release",
     ),
     scan_interval_seconds: described(z.number(), "the interval between full process scans, in seconds"),
     event_source: described(z.string(), "how the daemon notices new processes"),

@@ -36,6 +36,8 @@ export interface Policy {
   governor?: GovernorPolicy | undefined;
   /** The total limits of each tenant that is not in `tenants`. */
   otherTenants?: Limits | undefined;
+  /** On a node of a fleet, this file stays in force whatever policy the fleet has. Absent: it does not. */
+  ignoresFleet?: boolean;
   /** The file as it is written, to show what a reload changes; absent for a policy from the command line. */
   written?: WrittenPolicy;
 }

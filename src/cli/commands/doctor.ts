@@ -11,11 +11,28 @@ export async function doctor(flags: CommonFlags): Promise<number> {
   const context = openToRead(flags);
   const report = readDaemonReport(context);
   const watch = report?.state === "running" ? watchOf(report) : undefined;
-  const checks = await runChecks(context, watch);
+  const checks = [...(await runChecks(context, watch)), ...fleetPolicyChecks(report)];
   if (flags.json) printJson(checks);
   else printOut(renderTable(COLUMNS, checks));
   context.ledger.close();
   return checks.every(({ works }) => works) ? 0 : 1;
+}
+
+/** On a node of a fleet whose `watch` runs, what became of the policy of the fleet. */
+function fleetPolicyChecks(report: LastReport | undefined): Check[] {
+  const fleet = report?.state === "running" ? report.policy.fleet : undefined;
+  if (fleet === undefined) return [];
+  const { ring, in_force_ring: from, serial, state, why } = fleet;
+  const inForce =
+    serial === null
+      ? "the policy of this machine is in force"
+      : `serial ${serial} of the ring ${from} is in force`;
+  const found = `${inForce}${why === null ? "" : `; ${state}: ${why}`}`;
+  const works = state !== "refused" && state !== "unsupported";
+  const name = `fleet policy (ring ${ring})`;
+  return [
+    works ? { name, works, found } : { name, works, found, cost: "this machine does not follow the fleet" },
+  ];
 }
 
 /** A daemon of an earlier release has no filter and gives no reason. */

@@ -19,7 +19,7 @@ import type { ProcessFacts } from "../../policy/facts.ts";
 import type { Policy } from "../../policy/policy.ts";
 import { FactReader } from "../../policy/procFacts.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
-import { requirePolicy, requirePolicyPath } from "../options/policy.ts";
+import { requirePolicyInForce } from "../options/policy.ts";
 import { coresText } from "../output/amounts.ts";
 import { describeChanges } from "../output/changes.ts";
 import { printErr, printJson, printOut } from "../output/messages.ts";
@@ -52,13 +52,19 @@ interface GovernedAs {
 
 /** Shows how `watch` decides, by running the code of `watch`. Changes nothing. */
 export async function explainPolicy(
-  flags: CommonFlags & { pid?: number; all?: boolean; file?: string; watchConfig?: string },
+  flags: CommonFlags & {
+    pid?: number;
+    all?: boolean;
+    file?: string;
+    watchConfig?: string;
+    fleetConfig?: string;
+  },
 ): Promise<number> {
   const { pid, json } = flags;
   if (pid === undefined && !flags.all)
     throw new Refusal("no process given", "ffrtmp policy explain --pid N, or --all");
-  const policy = await requirePolicy(requirePolicyPath(flags.file ?? flags.watchConfig));
   const context = openToRead(flags);
+  const policy = await requirePolicyInForce(flags, context.state.directory);
   const reader = new FactReader(context.host);
   const all = pid === undefined ? listPids(context.host).sort((a, b) => a - b) : [pid];
   const pids = pid === undefined ? all.filter((each) => !isKernelThread(context, each)) : all;

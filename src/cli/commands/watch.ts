@@ -92,7 +92,8 @@ export async function watch(flags: WatchFlags): Promise<number> {
   const service = new ServiceManager(takeServiceVariables(process.env, process.pid), warn);
   const context = flags.dryRun ? openToRead(flags) : openContext(flags);
   warnOfLikelyMistakes(context, limitsFrom(flags));
-  const store = await openPolicy(flags, limitLayerFrom(flags));
+  const place = { stateDirectory: context.state.directory, mayAccept: !flags.dryRun };
+  const store = await openPolicy(flags, limitLayerFrom(flags), place);
   const reader = new FactReader(context.host);
   if (flags.dryRun) {
     for (const warning of store.warnings) warn(warning);

@@ -1,14 +1,23 @@
 import { existsSync } from "node:fs";
 import { type PolicyReading, PolicyStore } from "../../daemon/policyStore.ts";
+import { NODE_CONFIG_FILE } from "../../fleet/nodeFiles.ts";
 import { Refusal } from "../../jobs/errors.ts";
+import { ROOT_STATE } from "../../ledger/location.ts";
 import type { LimitLayer } from "../../limits/limits.ts";
 import { faultText } from "../../policy/file/fault.ts";
 import { DEFAULT_TARGETS, overrideByFlags, type Policy, policyFromFlags } from "../../policy/policy.ts";
-import { warn } from "../output/messages.ts";
+import { printErr, warn } from "../output/messages.ts";
 
 export interface PolicyFlags {
   watchConfig?: string;
   target?: string[];
+  fleetConfig?: string;
+}
+
+/** Where `ffrtmp watch` keeps what it has accepted, and whether this call may accept a policy of the fleet. */
+export interface PolicyPlace {
+  readonly stateDirectory: string;
+  readonly mayAccept: boolean;
 }
 
 const DEFAULT_POLICY_PATH = "/etc/ffrtmp/policy.yaml";
@@ -26,21 +35,55 @@ export function requirePolicyPath(given: string | undefined): string {
 }
 
 /**
- * Opens the policy of `watch`. In the policy of a file, `--target` and limit options replace the target
- * commands and the default limits. Without a file, the options are the whole policy. The default file is read
- * only if no option names a file, a target or a limit. Throws a Refusal with all errors of the file.
+ * Opens the policy of `watch`. On a node of a fleet, the fleet's policy takes the place of the file, unless that says
+ * `fleet: ignore`. In either, `--target` and limit options replace the target commands and the default limits. Without a file,
+ * the options are the whole policy. The default file is read only if no option names a file, a target or a limit. Throws a
+ * Refusal with all errors of the file.
  */
 export async function openPolicy(
-  { watchConfig, target }: PolicyFlags,
+  { watchConfig, target, fleetConfig }: PolicyFlags,
   limits: LimitLayer,
+  place: PolicyPlace,
 ): Promise<PolicyStore> {
   const hasOverrides = target !== undefined || Object.keys(limits).length > 0;
   const path = watchConfig ?? (hasOverrides ? undefined : defaultPolicyPath());
-  const warnings = target === undefined ? [] : await warningsAboutTargets(target);
-  if (path !== undefined)
-    return openFile(path, (policy) => overrideByFlags(policy, target, limits), warnings);
-  const policy = policyFromFlags(target ?? DEFAULT_TARGETS, limits);
-  return new PolicyStore(policy, undefined, () => ({ policy, warnings }), warnings);
+  const ofOptions = target === undefined ? [] : await warningsAboutTargets(target);
+  const override = (policy: Policy) => overrideByFlags(policy, target, limits);
+  const local = path === undefined ? undefined : await fileReader(path);
+  // Options without a file are what the operator of this machine asks for, and nothing else.
+  const isFollower = path !== undefined || !hasOverrides || fleetConfig !== undefined;
+  const fleet = isFollower ? await openFleet(fleetConfig, place) : undefined;
+  const load = (): PolicyReading => {
+    const own = local?.();
+    const read = fleet === undefined ? own : fleet.combine(isAbsent(path) ? undefined : own, place.mayAccept);
+    if (read === undefined && own !== undefined) return own;
+    if (read === undefined)
+      return { policy: policyFromFlags(target ?? DEFAULT_TARGETS, limits), warnings: ofOptions };
+    return "faults" in read
+      ? read
+      : { ...read, policy: override(read.policy), warnings: [...ofOptions, ...read.warnings] };
+  };
+  const store = PolicyStore.open(path, load, fleet);
+  if (store instanceof PolicyStore) return store;
+  throw new Refusal(
+    `cannot use the policy: ${store.faults.join("; ")}`,
+    `ffrtmp policy check ${path ?? ""}`.trim(),
+  );
+}
+
+/** On a node of a fleet, a machine needs no file of its own. */
+function isAbsent(path: string | undefined): boolean {
+  return path === undefined || !existsSync(path);
+}
+
+async function openFleet(named: string | undefined, { stateDirectory }: PolicyPlace) {
+  // Another state directory is of another daemon, such as that of a user.
+  const isNode = stateDirectory === ROOT_STATE && existsSync(NODE_CONFIG_FILE);
+  const file = named ?? (isNode ? NODE_CONFIG_FILE : undefined);
+  if (file === undefined) return undefined;
+  // Machines in no fleet do without it.
+  const { FleetPolicy } = await import("./fleetPolicy.ts");
+  return new FleetPolicy(file, stateDirectory);
 }
 
 async function warningsAboutTargets(targets: readonly string[]): Promise<string[]> {
@@ -55,28 +98,48 @@ async function warningsAboutTargets(targets: readonly string[]): Promise<string[
   });
 }
 
-/** Reads a policy file and prints its warnings. Throws a Refusal with all errors of the file. */
-export async function requirePolicy(path: string): Promise<Policy> {
-  const { policy, warnings } = await openFile(path, (unchanged) => unchanged);
-  for (const warning of warnings) warn(warning);
-  return policy;
+/**
+ * Returns the given policy file, or the policy by which `ffrtmp watch` decides on this machine. Prints its warnings, and whose it
+ * is where it is that of a fleet. Throws a Refusal where there is none, and with all errors of the file.
+ */
+export async function requirePolicyInForce(
+  { file, watchConfig, fleetConfig }: PolicyFlags & { file?: string },
+  stateDirectory: string,
+): Promise<Policy> {
+  const given = file ?? watchConfig;
+  if (given !== undefined && fleetConfig === undefined) return requirePolicy(given);
+  const flags = {
+    ...(given === undefined ? {} : { watchConfig: given }),
+    ...(fleetConfig === undefined ? {} : { fleetConfig }),
+  };
+  const store = await openPolicy(flags, {}, { stateDirectory, mayAccept: false });
+  if (store.path === undefined) requirePolicyPath(undefined);
+  if (store.fleet !== undefined && store.fleet.serial !== null)
+    printErr(
+      `ffrtmp: the policy is that of the fleet: serial ${store.fleet.serial} of the ring ${store.fleet.in_force_ring}`,
+    );
+  for (const warning of store.warnings) warn(warning);
+  return store.policy;
 }
 
-async function openFile(
-  path: string,
-  override: (policy: Policy) => Policy,
-  ofOptions: readonly string[] = [],
-): Promise<PolicyStore> {
+/** Reads a policy file and prints its warnings. Throws a Refusal with all errors of the file. */
+async function requirePolicy(path: string): Promise<Policy> {
+  const read = (await fileReader(path))();
+  if ("faults" in read)
+    throw new Refusal(`cannot use the policy: ${read.faults.join("; ")}`, `ffrtmp policy check ${path}`);
+  for (const warning of read.warnings) warn(warning);
+  return read.policy;
+}
+
+/** Returns a function that reads a policy file. */
+async function fileReader(path: string): Promise<() => PolicyReading> {
   // Other commands do without the parser and start faster.
   const { loadPolicyFile } = await import("../../policy/file/loadPolicy.ts");
-  const load = (): PolicyReading => {
+  return () => {
     const loaded = loadPolicyFile(path);
     if ("unreadable" in loaded) return { faults: [`${path} ${loaded.unreadable}`] };
     if ("faults" in loaded) return { faults: loaded.faults.map((fault) => faultText(path, fault)) };
     const warnings = loaded.warnings.map((each) => `${faultText(path, each)}; perhaps: ${each.right}`);
-    return { policy: override(loaded.policy), warnings: [...ofOptions, ...warnings] };
+    return { policy: loaded.policy, warnings };
   };
-  const first = load();
-  if ("policy" in first) return new PolicyStore(first.policy, path, load, first.warnings);
-  throw new Refusal(`cannot use the policy: ${first.faults.join("; ")}`, `ffrtmp policy check ${path}`);
 }

@@ -3,6 +3,8 @@ import { stampOfLedger } from "../../ledger/readOnly.ts";
 import { ResultSender } from "../chain/sender.ts";
 import { Backoff } from "./backoff.ts";
 import type { AgentDispatch, DispatchConnection } from "./dispatchOnDemand.ts";
+import { DocumentFollower } from "./documentFollower.ts";
+import type { DocumentKeeper } from "./documentKeeper.ts";
 import { FaultLog } from "./faultLog.ts";
 import { Hub, isKeyRefused } from "./hub.ts";
 import { LedgerFault, type NodeLedger } from "./nodeLedger.ts";
@@ -27,6 +29,8 @@ const MAX_REFUSED_WAIT_MS = 300_000;
 export interface AgentOptions {
   facts: NodeFacts;
   ledger: NodeLedger;
+  /** Where the documents of the fleet are kept. */
+  documents: DocumentKeeper;
   /** The seed of the node's NKey. */
   seed: Uint8Array;
   /** Takes jobs of the fleet. */
@@ -109,7 +113,8 @@ export class FleetAgent {
     const { ledger, facts, dispatcher } = this.#options;
     const sender = new ResultSender(hub, ledger.readSource, facts.bootId);
     const publisher = new StatePublisher(facts, ledger, (text) => hub.publishNode(text));
-    const closed = this.#follow(hub, sender, publisher);
+    const documents = this.#followDocuments(hub, publisher);
+    const closed = this.#follow(hub, sender, publisher, documents);
     let isOpen = true;
     void closed.finally(() => {
       isOpen = false;
@@ -137,6 +142,7 @@ export class FleetAgent {
       this.#wake = Promise.withResolvers();
       if (performance.now() >= confirmAtMs) {
         sender.forget();
+        documents.refresh();
         confirmAtMs = performance.now() + CONFIRM_INTERVAL_MS;
       }
       const stamp = stampOfLedger(ledger.path);
@@ -154,7 +160,29 @@ export class FleetAgent {
     await dispatching;
   }
 
-  async #follow(hub: Hub, sender: ResultSender, publisher: StatePublisher): Promise<void> {
+  #followDocuments(hub: Hub, publisher: StatePublisher): DocumentFollower {
+    const { facts, documents } = this.#options;
+    let known = JSON.stringify(documents.control());
+    const follower = new DocumentFollower(facts.config.node, hub, documents, {
+      changed: () => {
+        const now = JSON.stringify(documents.control());
+        if (now === known) return;
+        known = now;
+        publisher.forget();
+        this.#wake.resolve();
+      },
+      fault: (text) => this.#faults.report(text),
+    });
+    follower.start();
+    return follower;
+  }
+
+  async #follow(
+    hub: Hub,
+    sender: ResultSender,
+    publisher: StatePublisher,
+    documents: DocumentFollower,
+  ): Promise<void> {
     const { log } = this.#options;
     await hub.follow({
       loss: () => {
@@ -164,6 +192,7 @@ export class FleetAgent {
       return: () => {
         sender.forget();
         publisher.forget();
+        documents.refresh();
         this.#sendAtMs = 0;
         this.#retry.reset();
         log("the connection to the hub is back");

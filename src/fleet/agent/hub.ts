@@ -15,8 +15,17 @@ import type { Head } from "../chain/chain.ts";
 import type { ChainHub } from "../chain/sender.ts";
 import { lacksDispatch } from "../hub/serverVersion.ts";
 import { chainHead } from "../messages/results.ts";
-import { inboxPrefix, lastResultRequest, nodeSubject, RESULTS, resultSubject } from "../messages/subjects.ts";
+import {
+  DOCUMENTS,
+  documentRequest,
+  inboxPrefix,
+  lastResultRequest,
+  nodeSubject,
+  RESULTS,
+  resultSubject,
+} from "../messages/subjects.ts";
 import type { NodeConfig } from "../nodeConfig.ts";
+import type { DocumentHub } from "./documentFollower.ts";
 
 /** How long an answer is awaited. Links of edges have round trips of seconds at times. */
 const REQUEST_TIMEOUT_MS = 10_000;
@@ -50,7 +59,7 @@ export interface HubRequest {
 }
 
 /** A connection to the hub, which the client restores by itself when it breaks. */
-export class Hub implements ChainHub {
+export class Hub implements ChainHub, DocumentHub {
   readonly #connection: NatsConnection;
   readonly #node: string;
   #isConnected = true;
@@ -139,6 +148,28 @@ export class Hub implements ChainHub {
     }
     if (seq === undefined) throw new Error("the hub does not store results: its answer has no number");
     return seq;
+  }
+
+  async readDocument(subject: string): Promise<Uint8Array | undefined> {
+    const message = await this.request(documentRequest(subject), { stream: DOCUMENTS });
+    const code = message.headers?.code ?? 0;
+    if (code === NOT_FOUND) return undefined;
+    if (code !== 0)
+      throw new Error(`the hub cannot read ${subject}: ${code} ${message.headers?.description}`);
+    return message.data;
+  }
+
+  /** The client subscribes again when the connection is back. */
+  followDocuments(
+    subjects: readonly string[],
+    onDocument: (subject: string, bytes: Uint8Array) => void,
+  ): void {
+    for (const subject of subjects)
+      this.#connection.subscribe(subject, {
+        callback: (error, message) => {
+          if (error === null) onDocument(message.subject, message.data);
+        },
+      });
   }
 
   async close(): Promise<void> {

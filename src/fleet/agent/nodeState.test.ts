@@ -25,6 +25,9 @@ function factsWith(different: Partial<NodeFacts> = {}): NodeFacts {
     caFile: undefined,
     labels: { site: "ber" },
     pools: ["live"],
+    ring: "stable",
+    directory: "/etc/ffrtmp/fleet",
+    stateDirectory: "/var/lib/ffrtmp-fleet",
   };
   return { host, bootId: "boot", config, machine: readMachine(host), withCommands: false, ...different };
 }

@@ -11,6 +11,7 @@ import { readMemoryTotalBytes } from "../../linux/memory.ts";
 import { countOnlineCpus } from "../../linux/onlineCpus.ts";
 import type { LiveJob, NodeMessage } from "../messages/node.ts";
 import type { NodeConfig } from "../nodeConfig.ts";
+import type { NodeControl } from "./documentKeeper.ts";
 import type { NodeLedger } from "./nodeLedger.ts";
 
 const MAX_JOBS = 200;
@@ -38,6 +39,8 @@ export interface NodeFacts {
   config: NodeConfig;
   machine: NodeMessage["machine"];
   withCommands: boolean;
+  /** What is wanted of the node. Absent: it is not known. */
+  control?: () => NodeControl;
 }
 
 export function readMachine(host: Host): NodeMessage["machine"] {
@@ -69,13 +72,14 @@ export function describeNode(facts: NodeFacts, ledger: NodeLedger, sender: Sende
     labels,
     pools,
     machine: facts.machine,
+    ...facts.control?.(),
   };
   try {
     const waiting = ledger.readInbox();
     return ledger.read((outbox) => ({
       ...known,
       ledger_id: outbox.ledgerId,
-      watch: describeWatch(facts.host, outbox),
+      ...describeWatch(facts.host, outbox),
       outbox: describeOutbox(outbox, sender),
       ...describeJobs(outbox.openJobs(waiting), facts.withCommands),
       totals: describeTotals(sinceMs, outbox.totals(sinceMs)),
@@ -96,9 +100,11 @@ export function describeNode(facts: NodeFacts, ledger: NodeLedger, sender: Sende
   }
 }
 
-function describeWatch(host: Host, outbox: Outbox): NodeMessage["watch"] {
+function describeWatch(host: Host, outbox: Outbox): Pick<NodeMessage, "watch" | "policy"> {
   const report = readDaemonReport({ host, ledger: { note: (name) => outbox.note(name) } });
-  return report === undefined ? null : { state: report.state, since: new Date(report.sinceMs).toISOString() };
+  if (report === undefined) return { watch: null, policy: null };
+  const watch = { state: report.state, since: new Date(report.sinceMs).toISOString() };
+  return { watch, policy: report.policy.fleet ?? null };
 }
 
 function describeOutbox(outbox: Outbox, { sent, isDiverged, fault }: SenderState): NodeMessage["outbox"] {

@@ -1,5 +1,6 @@
 import { stampOfLedger } from "../../ledger/readOnly.ts";
 import type { NodeMessage } from "../messages/node.ts";
+import type { NodeControl } from "./documentKeeper.ts";
 import type { NodeLedger } from "./nodeLedger.ts";
 import { type DispatchReport, describeNode, type NodeFacts, type SenderState } from "./nodeState.ts";
 
@@ -17,7 +18,14 @@ export class StatePublisher {
   #published = "";
   #publishedMs = Number.NEGATIVE_INFINITY;
   /** From what the state was described last, and when. */
-  #source: { stamp: string; sender: SenderState; dispatch: DispatchReport | undefined } | undefined;
+  #source:
+    | {
+        stamp: string;
+        sender: SenderState;
+        control: NodeControl | undefined;
+        dispatch: DispatchReport | undefined;
+      }
+    | undefined;
   #describedMs = Number.NEGATIVE_INFINITY;
 
   constructor(facts: NodeFacts, ledger: NodeLedger, publish: (text: string) => void) {
@@ -36,7 +44,8 @@ export class StatePublisher {
     const nowMs = performance.now();
     const mustShowLife = nowMs - this.#publishedMs >= ALIVE_INTERVAL_MS;
     if (!mustShowLife && nowMs - this.#describedMs < CHANGE_INTERVAL_MS) return undefined;
-    const source = { stamp: stampOfLedger(this.#ledger.path), sender: { ...sender }, dispatch };
+    const control = this.#facts.control?.();
+    const source = { stamp: stampOfLedger(this.#ledger.path), sender: { ...sender }, control, dispatch };
     if (!mustShowLife && Bun.deepEquals(source, this.#source)) return undefined;
     this.#source = source;
     this.#describedMs = nowMs;

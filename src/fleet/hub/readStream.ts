@@ -44,6 +44,7 @@ export interface RawMessage {
   readonly seq: number;
   /** When the hub stored it, by the clock of the hub: ms since the epoch. */
   readonly atMs: number;
+  readonly data: Uint8Array;
   /** `undefined`: it is no JSON. */
   readonly json: unknown;
 }
@@ -92,7 +93,7 @@ export async function readMessages(
       expires: WAIT_MS,
     })) {
       const atMs = Math.round(info.timestampNanos / 1e6);
-      messages.push({ subject, seq, atMs, json: parseJson(data) });
+      messages.push({ subject, seq, atMs, data, json: parseJson(data) });
       pending = info.pending;
       if (pending === 0) break;
     }

@@ -1,8 +1,8 @@
 import { isIPv6 } from "node:net";
+import { MAX_MESSAGE_BYTES } from "../messages/limits.ts";
 import { inboxPrefix } from "../messages/subjects.ts";
 import type { HubAddress } from "./address.ts";
 import { adminPermissions, NODE_EXPORTS, nodePermissions, type Permissions } from "./permissions.ts";
-import { MAX_MESSAGE_BYTES } from "./streams.ts";
 
 /** The files of a hub, in one directory, from which nats-server is started. */
 export const HUB_FILES = {

@@ -15,9 +15,6 @@ import { explainFailure } from "./connection.ts";
 import { ensurePools } from "./pools.ts";
 import { lacksDispatch } from "./serverVersion.ts";
 
-/** The largest message that the hub takes: 256 KiB. */
-export const MAX_MESSAGE_BYTES = 256 * 1024;
-
 const DAY_NS = 86_400e9;
 /** The server allows no more. */
 const MAX_REPLICAS = 5;

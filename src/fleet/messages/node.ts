@@ -49,6 +49,28 @@ export const nodeMessage = z.object({
   }),
   /** The last `ffrtmp watch` of the ledger; `null`: none. */
   watch: z.object({ state: z.enum(["running", "stopped", "died"]), since: z.string() }).nullable(),
+  /** The ring of policies that the node belongs to. */
+  ring: z.string().optional(),
+  /** Why it claims no jobs; `null`: it may. `node`: root of the machine has decided so, `fleet`: an operator. */
+  cordoned: z
+    .object({ from: z.enum(["node", "fleet"]), by: z.string(), reason: z.string() })
+    .nullable()
+    .optional(),
+  /** The highest serial of a document about it that it has accepted; 0: none. */
+  desired: count.optional(),
+  /** The policy of the fleet, as its `ffrtmp watch` has it: FleetPolicyReport. `null`: it follows no fleet, or none has run. */
+  policy: z
+    .object({
+      ring: z.string(),
+      in_force_ring: z.string().nullable(),
+      serial: z.number().int().nullable(),
+      highest: z.number().int(),
+      sent: z.string().nullable(),
+      state: z.enum(["none", "applied", "refused", "unsupported", "ignored", "unselected"]),
+      why: z.string().nullable(),
+    })
+    .nullable()
+    .optional(),
   outbox: z.object({
     /** The last number that the ledger has given. */
     seq: count,

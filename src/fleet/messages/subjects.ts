@@ -80,6 +80,14 @@ export function templateRequest(name: string): string {
   return `$JS.API.DIRECT.GET.KV_FLEET.${templateSubject(name)}`;
 }
 
+/** The stream of the signed documents. */
+export const DOCUMENTS = "KV_FLEET";
+
+/** The request for the last document at a subject, which any server that has the stream answers. */
+export function documentRequest(subject: string): string {
+  return `$JS.API.DIRECT.GET.${DOCUMENTS}.${subject}`;
+}
+
 /** The document with the policy of a ring. */
 export function policySubject(ring: string): string {
   return `$KV.FLEET.policy.${ring}`;

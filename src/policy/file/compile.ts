@@ -110,6 +110,7 @@ export function compilePolicy(
     otherTenants,
     hasIntents,
     governor: governorOf(words.intents),
+    ...(words.fleet === "ignore" ? { ignoresFleet: true } : {}),
   };
   if (words.intents?.headroom !== undefined && policy.governor === undefined)
     warn(["intents", "headroom"], "has no effect without a governor", "governor: on");

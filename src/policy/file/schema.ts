@@ -76,6 +76,9 @@ const INTENT_MEANINGS: Record<Intent, string> = {
   "best-effort": "limits of jobs that run when nothing else wants the CPU; cpu_idle 1 when left out",
 };
 
+const FLEET_MODES = ["follow", "ignore"] as const;
+const FLEET = "follow (use the fleet's policy where there is one) or ignore (use this file alone)";
+
 const GOVERNOR = "on, dry-run (only report what it would do) or off";
 
 const command = z.strictObject({
@@ -155,6 +158,13 @@ const file = z.strictObject({
     })
     .nullish()
     .describe("give the intents of rules their limits; {} for the defaults"),
+  fleet: z
+    .enum(FLEET_MODES, { error: FLEET })
+    .meta({ description: FLEET })
+    .optional()
+    .describe(
+      "on a node of a fleet: whether the fleet's policy takes the place of this file; follow when left out",
+    ),
   retention: retention.nullish().describe("how much history is kept"),
   on_end: hook
     .optional()

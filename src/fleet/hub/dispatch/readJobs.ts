@@ -120,7 +120,7 @@ async function readQueue(connection: NatsConnection): Promise<RawMessage[]> {
     try {
       for await (const message of await manager.direct.getBatch(JOBS, options)) {
         const { subject, seq: number, timestamp, data } = message;
-        found.push({ subject, seq: number, atMs: Date.parse(timestamp), json: parseJson(data) });
+        found.push({ subject, seq: number, atMs: Date.parse(timestamp), data, json: parseJson(data) });
       }
     } catch (error) {
       // The client throws at the end of a stream.
