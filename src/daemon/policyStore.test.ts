@@ -116,3 +116,44 @@ test("links in a circle end the walk", () => {
   symlinkSync("a", join(directory, "b"));
   expect([...directoriesOnTheWay(join(directory, "a"))]).toContain(directory);
 });
+
+test("a further file is read again only where it would give another policy, however often it is written", () => {
+  const [own, further] = [file("policy.yaml", "own"), file("placed", "1")];
+  const load = (): PolicyReading => ({
+    policy: policyFromFlags([readPlaced(further)], {}),
+    warnings: [],
+    path: further,
+  });
+  const store = PolicyStore.open(own, load, { files: [further], fingerprint: () => readPlaced(further) });
+  if (!(store instanceof PolicyStore)) throw new Error("the policy of this test is valid");
+  stores.push(store);
+  expect([store.path, store.hasChanged()]).toEqual([further, false]);
+  for (let writes = 0; writes < 3; writes++) {
+    // Another file each time, with the same meaning.
+    renameSync(file("draft", `1 # ${writes}`), further);
+    expect(store.hasChanged()).toBe(false);
+  }
+  renameSync(file("draft", "2"), further);
+  expect(store.hasChanged()).toBe(true);
+  store.reload();
+  expect([store.hasChanged(), store.policy.targets[0]?.text]).toEqual([false, "2"]);
+});
+
+test("a further file alone, without a policy file, is followed", async () => {
+  const further = file("placed", "1");
+  const load = (): PolicyReading => ({ policy: policyFromFlags([readPlaced(further)], {}), warnings: [] });
+  const store = PolicyStore.open(undefined, load, {
+    files: [further],
+    fingerprint: () => readPlaced(further),
+  });
+  if (!(store instanceof PolicyStore)) throw new Error("the policy of this test is valid");
+  stores.push(store);
+  store.watch(() => store.reload());
+  renameSync(file("draft", "2"), further);
+  await until("the change is reported", () => store.policy.targets[0]?.text === "2");
+});
+
+/** What a file says, without its comment. */
+function readPlaced(path: string): string {
+  return readFileSync(path, "utf8").replace(/#.*/, "").trim();
+}

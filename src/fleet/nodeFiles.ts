@@ -3,7 +3,7 @@ import { join } from "node:path";
 /** The files of a node in a fleet. Root's decisions are apart from what the agent, which has no rights, may write. */
 
 /** Root's directory: who this node is, and what it accepts. The agent only reads it. */
-export const NODE_DIRECTORY = "/etc/ffrtmp/fleet";
+const NODE_DIRECTORY = "/etc/ffrtmp/fleet";
 
 /** The configuration of a node, which `ffrtmp fleet join` writes. */
 export const NODE_CONFIG_FILE = join(NODE_DIRECTORY, "node.yaml");

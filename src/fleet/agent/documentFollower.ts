@@ -12,6 +12,12 @@ export interface DocumentHub {
   ): void;
 }
 
+/** How long the hub can take to store a message. It writes each to the disk. */
+const STORE_WAITS_MS = [0, 100, 500, 2000, 10_000];
+
+/** The documents that the hub has, by their subjects. */
+type Read = Map<string, Uint8Array>;
+
 export interface FollowerEvents {
   /** What is wanted of this node may be another thing now. */
   changed(): void;
@@ -28,7 +34,7 @@ export class DocumentFollower {
   readonly #keeper: DocumentKeeper;
   readonly #on: FollowerEvents;
   /** One reading at a time, or an older answer could be placed last. */
-  #reading: Promise<void> = Promise.resolve();
+  #reading: Promise<unknown> = Promise.resolve();
 
   constructor(node: string, hub: DocumentHub, keeper: DocumentKeeper, on: FollowerEvents) {
     this.#node = node;
@@ -40,30 +46,63 @@ export class DocumentFollower {
   /** Subscribes before it reads, so that no document falls between. */
   start(): void {
     // Every ring: the operator can move the node to another one.
-    this.#hub.followDocuments([desiredSubject(this.#node), policySubject("*")], (subject) => {
+    this.#hub.followDocuments([desiredSubject(this.#node), policySubject("*")], (subject, bytes) => {
       const isMine = subject === desiredSubject(this.#node) || subject === policySubject(this.#keeper.ring);
-      if (isMine) this.refresh();
+      if (isMine) void this.#awaitStored(subject, bytes);
     });
     this.refresh();
   }
 
   refresh(): void {
-    this.#reading = this.#reading
-      .then(() => this.#readAll())
-      .catch((error) => this.#on.fault(messageOf(error)));
+    void this.#read();
   }
 
-  async #readAll(): Promise<void> {
-    const desired = await this.#hub.readDocument(desiredSubject(this.#node));
-    this.#report(desired === undefined ? undefined : this.#keeper.keepDesired(desired));
-    const policy = await this.#hub.readDocument(policySubject(this.#keeper.ring));
-    this.#report(policy === undefined ? undefined : this.#keeper.placePolicy(policy));
+  /**
+   * A message reaches its subscribers before the hub has stored it, and also if the hub then refuses it, as of two pushes at once.
+   * So it says only that there may be something to read.
+   */
+  async #awaitStored(subject: string, bytes: Uint8Array): Promise<void> {
+    for (const waitMs of STORE_WAITS_MS) {
+      await Bun.sleep(waitMs);
+      const read = await this.#read();
+      if (read === undefined || isSame(read.get(subject), bytes)) return;
+    }
+  }
+
+  /** Returns what the hub has; `undefined` where it could not be read. */
+  #read(): Promise<Read | undefined> {
+    const reading = this.#reading.then(() =>
+      this.#readAll().catch((error) => {
+        this.#on.fault(messageOf(error));
+        return undefined;
+      }),
+    );
+    this.#reading = reading;
+    return reading;
+  }
+
+  async #readAll(): Promise<Read> {
+    const read: Read = new Map();
+    const readOne = async (subject: string, use: (bytes: Uint8Array) => string | undefined) => {
+      const bytes = await this.#hub.readDocument(subject);
+      if (bytes === undefined) return;
+      read.set(subject, bytes);
+      this.#report(use(bytes));
+    };
+    await readOne(desiredSubject(this.#node), (bytes) => this.#keeper.keepDesired(bytes));
+    // Of the ring that the document before may have named.
+    await readOne(policySubject(this.#keeper.ring), (bytes) => this.#keeper.placePolicy(bytes));
     this.#on.changed();
+    return read;
   }
 
   #report(fault: string | undefined): void {
     if (fault !== undefined) this.#on.fault(fault);
   }
+}
+
+function isSame(a: Uint8Array | undefined, b: Uint8Array): boolean {
+  return a !== undefined && Buffer.compare(a, b) === 0;
 }
 
 function messageOf(error: unknown): string {
