@@ -134,7 +134,7 @@ testIf(lacksRunner())(
     const isSettled = () => ids.every((id) => node.stateOf(id) === "started");
     while (!isSettled()) {
       const runner = node.startRunner();
-      await Bun.sleep(20 + ((kills * 37) % 300));
+      await Bun.sleep(20 + ((kills * 37) % 300) + 10 * kills);
       if (isSettled()) break;
       runner.kill("SIGKILL");
       await runner.exited;
