@@ -198,6 +198,44 @@ export const MAN_TEXTS: Record<string, ManText> = {
     ],
     examples: [],
   },
+  "ffrtmp fleet submit": {
+    description: [
+      "Signs a job with the operator's key for jobs, and puts it into the queue of a pool. The job names a template, which root of each node has there, and values for its parameters; it contains no command. Nodes check the signature, the pool, the time and the values.",
+      "An id is used once, so the same call can be repeated when its answer was lost: it is already submitted then, and offered again only if it is missing in the queue. The exit code is 1 where an id is that of another job, and 2 where nothing was submitted.",
+    ],
+    examples: [],
+  },
+  "ffrtmp fleet queue": {
+    description: [
+      "States: offered, claimed by a node, running, ended with its outcome, lost, expired, cancelled, and missing for a job that is neither in the queue nor claimed. A claim has no end: a node that is cut off keeps its jobs. docs/fleet-dispatch.md says what to do about each state.",
+    ],
+    examples: [],
+  },
+  "ffrtmp fleet cancel": {
+    description: [
+      "Takes the claim of the attempt in place of a node, so that none can claim it any more, also one that has just received it. It is refused once a node has claimed the job: ffrtmp ends no job.",
+    ],
+    examples: [],
+  },
+  "ffrtmp fleet lost": {
+    description: [
+      "A node that is silent keeps its jobs, because it may run them. This command is for an operator who knows that it does not: for each attempt of the node without a known end, it states a loss, and offers the next attempt of jobs that were submitted with --rerun if_lost. A result that arrives afterwards is kept, and marked as superseded.",
+      "The exit code is 1 where --yes is missing, and 2 for a node that reports: it states its losses itself.",
+    ],
+    examples: [],
+  },
+  "ffrtmp fleet requeue": {
+    description: [
+      "Offers the bytes that were signed at the submission again, as the next attempt, within its --attempts. It is refused while a node has the job, unless --lost states that this attempt is lost.",
+    ],
+    examples: [],
+  },
+  "ffrtmp fleet restore": {
+    description: [
+      "The queue of a backup contains jobs that nodes have claimed since, without the claims. --begin closes the queues, before the restored hub is started; nodes bring back their claims by themselves; --finish opens the queues when all have. Without an option it lists the nodes; the exit code is 1 while one is missing.",
+    ],
+    examples: [],
+  },
   "ffrtmp fleet resend": {
     description: [
       "Gives the ledger a new id. For the hub it is another ledger from then on, of which it has nothing, so that the agent sends all results that are in it. Those that the hub had before stay there too; the key of a job tells which are the same.",

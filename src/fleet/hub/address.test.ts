@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { hubUrl, parseHubAddress } from "./address.ts";
+import { hubUrl, parseHubAddress, parseHubAddresses } from "./address.ts";
 
 test.each([
   ["hub.example.net", "tls://hub.example.net:4222"],
@@ -28,4 +28,15 @@ test.each([
   "[hub]",
 ])("%j is no address of a hub", (text) => {
   expect(() => parseHubAddress(text)).toThrow("is no address of a hub");
+});
+
+test("a hub has one server, three or five, each named once", () => {
+  expect(parseHubAddresses("a,b:4333,10.0.0.7").map(hubUrl)).toEqual([
+    "tls://a:4222",
+    "tls://b:4333",
+    "tls://10.0.0.7:4222",
+  ]);
+  expect(() => parseHubAddresses("a,b")).toThrow("one server, three or five, and not 2");
+  expect(() => parseHubAddresses("a,b,a:4222")).toThrow("names a server twice");
+  expect(() => parseHubAddresses("a,,b")).toThrow("is no address of a hub");
 });

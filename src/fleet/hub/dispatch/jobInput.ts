@@ -11,7 +11,7 @@ const DEFAULT_EXPIRES = "24h";
 const MAX_JOB_BYTES = 128 * 1024;
 
 /** A job as an operator describes it, in options or in a line of a file. */
-export const jobInput = z.strictObject({
+const jobInput = z.strictObject({
   id: jobBody.shape.id.optional(),
   template: jobBody.shape.template,
   pool: jobBody.shape.pool,
