@@ -24,6 +24,8 @@ const PULL_WAIT_MS = 30_000;
 const PULL_GRACE_MS = 5000;
 /** The status of an answer to a request for an offer that has waited long enough. */
 const REQUEST_TIMEOUT = 408;
+/** The status of an answer to a request that reaches no stream. */
+const NO_RESPONDERS = 503;
 /** An offer that several nodes leave comes back to each of them after twice the time, up to the longest. */
 const [FIRST_LEAVE_MS, MAX_LEAVE_MS] = [1000, 60_000];
 /** How far in the future an offer that must not start yet is put off: the queue has to be read again after a restart. */
@@ -81,8 +83,10 @@ export class JobQueue implements ClaimHub {
     const subject = `$JS.API.CONSUMER.MSG.NEXT.${JOBS}.${pool}`;
     const message = await this.#hub.requestMessage(subject, text, timeoutMs);
     const { code = 0, description } = message?.headers ?? {};
-    // 404, 408: there was none. Others, such as 409 and 503: the queue was changed, is missing, or the server stops.
+    // There was none. Others, such as 409: the queue was changed, or the server stops.
     if (message === undefined || code === NOT_FOUND || code === REQUEST_TIMEOUT) return undefined;
+    if (code === NO_RESPONDERS)
+      throw new Error(`the hub has no queue for the pool ${pool}, or keeps it closed to this node`);
     if (code !== 0) throw new Error(`the queue of the pool ${pool} gives no job: ${code} ${description}`);
     return this.#deliver(pool, message);
   }

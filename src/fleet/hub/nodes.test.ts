@@ -45,6 +45,15 @@ test("a node that reports a fault, or what this release cannot read, is failing"
   expect(stateOf(0, undefined)).toEqual(["failing", "its report is not of a form that this release knows"]);
 });
 
+test("a node that may take no jobs of the fleet, or cannot, says why", () => {
+  const old = { state: "refused" as const, why: "the hub is nats-server 2.10.27" };
+  expect(stateOf(0, someReport({ dispatch: old }))).toEqual([
+    "up",
+    "it takes no jobs of the fleet: the hub is nats-server 2.10.27",
+  ]);
+  expect(stateOf(0, someReport({ dispatch: { state: "off", why: null } }))).toEqual(["up", null]);
+});
+
 test("a node whose watch has died is up, with that as its problem", () => {
   const watch = { state: "died" as const, since: "2026-11-28T00:00:00.000Z" };
   expect(stateOf(0, someReport({ watch }))).toEqual(["up", "its ffrtmp watch has died"]);
