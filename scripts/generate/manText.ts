@@ -176,20 +176,15 @@ export const MAN_TEXTS: Record<string, ManText> = {
       "Without the file that this command writes, a machine takes no job of its fleet, whatever an operator or the hub asks for. With it, the machine takes jobs of the named pools that a trusted key has signed, each as a template of this machine allows, and runs them as a user that is not root. Three steps remain for root, and the command names those that are missing: a template in /etc/ffrtmp/fleet/templates.d, the service ffrtmp-fleet-runner, and the pools of the node at the hub.",
       "--off removes the file. An attempt that is claimed and has not started is refused then; jobs that run, run on.",
     ],
-    examples: [
-      [
-        "Take up to 4 jobs at once of the pool live, as user transcode:",
-        "ffrtmp fleet accept --pool live --slots 4 --as transcode --trust ops.pub",
-      ],
-      ["Take no further jobs:", "ffrtmp fleet accept --off"],
-    ],
+    // An example would change what this machine accepts: docs/fleet-dispatch.md has them.
+    examples: [],
   },
   "ffrtmp fleet runner": {
     description: [
       "Reads the claims of the agent, which has no rights, and believes none of them: it verifies the signature of each job, its pool, its time, its template and the values of its parameters, and starts it by run --detach --once as the user that root has chosen. The ledger decides whether an attempt was started, so that none is started twice, at whatever instant the runner ends.",
       "It refuses for good what root's files do not allow, and what cannot be executed; the agent tells the hub. The package has it as ffrtmp-fleet-runner.service, which is not enabled.",
     ],
-    examples: [["Start what is claimed, in the foreground:", "ffrtmp fleet runner"]],
+    examples: [],
   },
   "ffrtmp fleet template push": {
     description: [

@@ -134,7 +134,7 @@ testIf(lacksRunner())(
     const isSettled = () => ids.every((id) => node.stateOf(id) === "started");
     while (!isSettled()) {
       const runner = node.startRunner();
-      await Bun.sleep(20 + ((kills * 37) % 300));
+      await Bun.sleep(20 + ((kills * 37) % 300) + 10 * kills);
       if (isSettled()) break;
       runner.kill("SIGKILL");
       await runner.exited;
@@ -203,7 +203,7 @@ testIf(lacksRunner())("root turns dispatch on and off; jobs that run, run on", a
 
 testIf(lacksRunner()).each([
   [["--pool", "live"], "needs --pool, --as and --trust"],
-  [["--pool", "a.b", "--as", RUN_AS, "--trust", "KEY"], "is not the name of a pool"],
+  [["--pool", "a.b", "--as", RUN_AS, "--trust", "KEY"], "expected 1 to 63 letters"],
   [["--pool", "live", "--as", "root", "--trust", "KEY"], "root is root, as which no job of the fleet runs"],
   [["--pool", "live", "--as", "no-such-user", "--trust", "KEY"], "there is no user no-such-user"],
   [["--pool", "live", "--as", RUN_AS, "--trust", "/none"], "--trust: /none is no public key"],

@@ -14,7 +14,7 @@ import { describeFaults } from "./yamlFile.ts";
 const serialsFile = z.record(z.string(), z.number());
 
 /** Returns where the agent puts the document with a template. */
-export function signedTemplateFile(directory: string, name: string): string {
+function signedTemplateFile(directory: string, name: string): string {
   return join(directory, `${name}.json`);
 }
 
