@@ -22,10 +22,17 @@ export interface MachineReading extends CpuReading {
   readonly memoryWaitPercent: number | null;
 }
 
-/** Reads one file, where `readMachine` reads four. */
-export function readCpus(host: Host): CpuReading {
+/** Reads one file, where `readMachine` reads four. `only`: the numbers of the CPUs that count; absent: all. */
+export function readCpus(host: Host, only?: readonly number[]): CpuReading {
   const stat = readVisible(host, "stat");
-  return { cpuCount: stat.match(/^cpu\d/gm)?.length ?? 1, cpuTicks: cpuTicksOf(stat) };
+  const all = stat.match(/^cpu\d/gm)?.length ?? 1;
+  if (only === undefined || only.length >= all) return { cpuCount: all, cpuTicks: cpuTicksOf(stat, "cpu") };
+  let sum: CpuReading["cpuTicks"] = { busy: 0, all: 0 };
+  for (const cpu of only) {
+    const ticks = cpuTicksOf(stat, `cpu${cpu}`);
+    sum = sum && ticks && { busy: sum.busy + ticks.busy, all: sum.all + ticks.all };
+  }
+  return { cpuCount: only.length, cpuTicks: sum };
 }
 
 export function readMachine(host: Host): MachineReading {
@@ -76,8 +83,8 @@ export function busyPercentBetween(before: CpuReading, now: CpuReading): number 
 }
 
 // cpu  user nice system idle iowait irq softirq steal guest guest_nice
-function cpuTicksOf(stat: string): CpuReading["cpuTicks"] {
-  const line = /^cpu +(.+)$/m.exec(stat)?.[1];
+function cpuTicksOf(stat: string, name: string): CpuReading["cpuTicks"] {
+  const line = new RegExp(`^${name} +(.+)$`, "m").exec(stat)?.[1];
   if (line === undefined) return null;
   // The guest times are part of user and nice.
   const ticks = line.split(" ").slice(0, 8).map(Number);
