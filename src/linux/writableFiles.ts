@@ -13,6 +13,8 @@ export const WRITABLE_FILES: ReadonlySet<string> = new Set([
     "memory.max",
     "memory.swap.max",
     "io.max",
+    "io.weight",
+    "io.bfq.weight",
     "pids.max",
     "cpuset.cpus",
     "cpuset.mems",
@@ -20,5 +22,5 @@ export const WRITABLE_FILES: ReadonlySet<string> = new Set([
   ...["cpu.shares", "cpu.cfs_quota_us", "cpu.cfs_period_us"],
   ...["memory.soft_limit_in_bytes", "memory.limit_in_bytes"],
   ...["blkio.throttle.read_bps_device", "blkio.throttle.write_bps_device"],
-  ...["blkio.throttle.read_iops_device", "blkio.throttle.write_iops_device"],
+  ...["blkio.throttle.read_iops_device", "blkio.throttle.write_iops_device", "blkio.bfq.weight"],
 ]);
