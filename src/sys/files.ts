@@ -235,6 +235,8 @@ export interface FileStatus {
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
+  /** The number of hard links. Of a directory, many file systems count two and one for each directory in it. */
+  readonly links: number;
   readonly size: number;
   /** Together they identify the file. */
   readonly dev: number;
@@ -276,6 +278,7 @@ function statusAt(directory: number, path: string, flags: number, call: string):
     mode: mode & 0o7777,
     uid: u32(IS_ARM ? 24 : 28),
     gid: u32(IS_ARM ? 28 : 32),
+    links: u32(IS_ARM ? 20 : 16),
     size: u64(48),
     dev: u64(0),
     ino: u64(8),
