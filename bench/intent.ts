@@ -92,7 +92,8 @@ function targetsOf(tree: Tree, measured: readonly (Case & Measured)[]): string[]
   const bestOf = (of: readonly Measured[]) => Math.max(...of.map(({ frames }) => frames));
   const best = bestOf(rows);
   // Where streams are late, batch has what they lack.
-  const bestInTime = bestOf(rows.filter(({ ok }) => ok >= MIN_IN_TIME));
+  const inTime = rows.filter(({ ok }) => ok >= MIN_IN_TIME);
+  const bestInTime = inTime.length === 0 ? undefined : bestOf(inTime);
   return rows
     .filter(({ way }) => way === "intents")
     .flatMap((each) => [
@@ -101,8 +102,8 @@ function targetsOf(tree: Tree, measured: readonly (Case & Measured)[]): string[]
         each.ok >= MIN_IN_TIME,
       ),
       target(
-        `${tree}, ${nameOf(each)}: at least 90 % of the best batch beside streams that are in time: ${percent(each.frames / bestInTime)}`,
-        each.frames >= 0.9 * bestInTime,
+        `${tree}, ${nameOf(each)}: at least 90 % of the best batch beside streams that are in time: ${bestInTime === undefined ? "none are" : percent(each.frames / bestInTime)}`,
+        bestInTime !== undefined && each.frames >= 0.9 * bestInTime,
       ),
       target(
         `${tree}, ${nameOf(each)}: at most 5 % of the CPUs idle: ${percent(each.idle)}`,
