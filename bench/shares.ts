@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { readHierarchies } from "../src/linux/cgroup/hierarchies.ts";
 import { realHost } from "../src/linux/host.ts";
-import { readMachine } from "../src/metrics/machine.ts";
+import { readCpus } from "../src/metrics/machine.ts";
 import { sharesOf } from "../src/metrics/shares/model.ts";
 import { ShareTreeReader } from "../src/metrics/shares/shareTree.ts";
 import { type Benchmark, progress } from "./lib/benchmark.ts";
@@ -95,7 +95,7 @@ async function fight(
     const after = leaves.map(usedSeconds);
     const elapsed = (performance.now() - beganMs) / 1000;
     const root = reader.read(jobs);
-    const model = root && sharesOf(root, readMachine(host).cpuCount);
+    const model = root && sharesOf(root, readCpus(host).cpuCount);
     return leaves
       .filter((each) => !loose.includes(each))
       .map(({ name, path }) => {

@@ -60,7 +60,7 @@ export const WATCH_COMMAND: CommandDefinition = {
       )
       .option(
         "--listen <address>",
-        "serve metrics for Prometheus at /metrics and a JSON API at /api/v1 of this address, such as 127.0.0.1:9797",
+        "serve metrics for Prometheus at /metrics and a JSON API at /api/v1 of this address, such as 127.0.0.1:9797; without --token-file, every local user can read them",
       )
       .option(
         "--token-file <file>",

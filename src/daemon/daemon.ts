@@ -1,12 +1,10 @@
 import { version } from "../../package.json";
 import { ENDED_BEFORE_LIMITS } from "../jobs/exit/sla.ts";
 import { enforceLimits } from "../jobs/limits/enforceLimits.ts";
-import { applyGates, recordPolicyIntents } from "../jobs/limits/gates.ts";
 import type { JobResult } from "../jobs/model/ending.ts";
 import type { OpenJob } from "../jobs/model/job.ts";
 import { trimProgressFile } from "../jobs/progressFile.ts";
 import { recordActiveDaemon, repairAll } from "../jobs/recovery/recover.ts";
-import { isIntent } from "../limits/intents.ts";
 import { pidfdsReportExitCodes, type StartedEvents, startBestEvents } from "../linux/events/bestEvents.ts";
 import type { DroppedExecs } from "../linux/events/execFilter.ts";
 import type { OnEvents, ProcessEvent, ProcessEvents } from "../linux/events/processEvents.ts";
@@ -26,10 +24,10 @@ import { isGovernedLast } from "./decision.ts";
 import { Discovery } from "./discovery.ts";
 import { DaemonDocuments } from "./documents.ts";
 import { ExecNames } from "./execNames.ts";
-import { HeadroomGovernor } from "./governor.ts";
 import { Health } from "./health.ts";
 import { HistoryPruner } from "./historyPruner.ts";
 import { JobTracker } from "./jobTracker.ts";
+import { LiveProtection } from "./liveProtection.ts";
 import { PostponedWork } from "./postponedWork.ts";
 import { decideAgain, type Occasion, reconcileJob } from "./reconcilePolicy.ts";
 import { Rescans } from "./rescans.ts";
@@ -42,7 +40,6 @@ const RECHECK_WINDOW_MS = 5000;
 const LOSS_LOG_INTERVAL_MS = 60_000;
 /** The points of each history of a job, unless the reader asks for fewer. */
 const MAX_POINTS = 360;
-const GATES_DELAY_MS = 100;
 
 /** Discovers processes, decides, governs and observes them until it is stopped. */
 export class WatchDaemon {
@@ -53,14 +50,13 @@ export class WatchDaemon {
   readonly #tracker: JobTracker;
   readonly #discovery: Discovery;
   readonly #pruner: HistoryPruner;
-  readonly #governor: HeadroomGovernor;
+  readonly #liveProtection: LiveProtection;
   readonly #rescans: Rescans;
   /** The documents about this daemon and its jobs, for the control socket and the web server. */
   readonly documents: DaemonDocuments;
   readonly #execNames = new ExecNames();
   readonly #stopWatchdog: () => void;
   #reconcileTimer: ReturnType<typeof setInterval> | undefined;
-  #gatesTimer: ReturnType<typeof setTimeout> | undefined;
   #controlSocket: ControlSocket | undefined;
   /** Tested when it is first needed. */
   #pidfdsReportExitCodes: Promise<boolean> | undefined;
@@ -112,7 +108,7 @@ export class WatchDaemon {
     daemon.#handle(queued);
     await reconciled;
     await daemon.#discovery.scanAll();
-    daemon.#applyGates();
+    daemon.#liveProtection.apply();
     daemon.#statistics.write();
     daemon.#emitCounts();
     const reload = () => daemon.reload("the file has changed");
@@ -132,13 +128,12 @@ export class WatchDaemon {
     context.bus.subscribe((event) => {
       if (event.kind === "job-ended" && event.result.slaReason === ENDED_BEFORE_LIMITS)
         this.#statistics.endedBeforeLimits++;
-      if (event.kind === "job-attached" && isIntent(event.job.intent)) this.#applyGatesSoon();
     });
     this.#discovery = new Discovery(context, this.#tracker, ({ comm }) => {
       if (this.#execNames.learn(comm)) this.#setNames();
     });
     this.#pruner = new HistoryPruner(context);
-    this.#governor = new HeadroomGovernor(context, { onChange: (job) => this.#tracker.observer.update(job) });
+    this.#liveProtection = new LiveProtection(context, (job) => this.#tracker.observer.update(job));
     this.documents = new DaemonDocuments(context, this.#tracker, () => this.status());
     this.#rescans = new Rescans({
       listPids: () => context.postponed.attempt(() => listPids(context.host)) ?? [],
@@ -191,7 +186,7 @@ export class WatchDaemon {
     await this.#reconcileJobs("reload");
     await this.#discovery.scanAll();
     if (this.#isStopped) return;
-    this.#applyGates();
+    this.#liveProtection.apply();
     this.#pruner.recordRetention();
     this.#finishReload();
   }
@@ -222,13 +217,12 @@ export class WatchDaemon {
     this.#controlSocket?.stop();
     this.#stopWatchdog();
     clearInterval(this.#reconcileTimer);
-    clearTimeout(this.#gatesTimer);
     store.stop();
     this.#context.postponed.stop();
     this.#rescans.stop();
     this.#discovery.stop();
     this.#pruner.stop();
-    this.#governor.stop();
+    this.#liveProtection.stop();
     this.#context.slowReader.stop();
     this.#tracker.releaseAll(cause);
     // After the last ends are recorded, for which it runs too.
@@ -305,7 +299,7 @@ export class WatchDaemon {
 
   /** Returns what the headroom governor does; `undefined` while it does nothing. */
   governor(): GovernorState | undefined {
-    return this.#governor.state();
+    return this.#liveProtection.governor();
   }
 
   /**
@@ -435,25 +429,6 @@ export class WatchDaemon {
     this.#health.countUnobserved();
   }
 
-  /** Makes the weights of batch jobs count against live jobs elsewhere. `isAgain`: if it cannot, the next scan does. */
-  #applyGates(isAgain = false): void {
-    if (this.#isStopped) return;
-    recordPolicyIntents(this.#context, this.#context.store.policy.hasIntents === true);
-    const changed = applyGates(this.#context);
-    if (changed !== "busy") for (const job of changed) this.#tracker.observer.update(job);
-    else if (!isAgain) this.#applyGatesSoon();
-    // Only a job whose gate is closed gets a quota.
-    this.#governor.check();
-  }
-
-  /** Once for jobs that start together. */
-  #applyGatesSoon(): void {
-    this.#gatesTimer ??= setTimeout(() => {
-      this.#gatesTimer = undefined;
-      this.#context.postponed.attempt(() => this.#applyGates(true));
-    }, GATES_DELAY_MS);
-  }
-
   /** Restores limits, and keeps the files of `run --progress` small whose `run` is gone. */
   #maintainJobs(): void {
     const { store, bus } = this.#context;
@@ -464,7 +439,7 @@ export class WatchDaemon {
       for (const repair of repairs) bus.emit({ kind: "limit-repaired", job, repair });
       trimProgressFile(this.#context.state, job);
     }
-    this.#applyGates();
+    this.#liveProtection.apply();
   }
 
   /** Applies the policy in force to the jobs that a `watch` started. */

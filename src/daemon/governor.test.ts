@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { makeUsable } from "../../test/support/cgroupMachines.ts";
 import { type FakeOwner, useGovernedFakes } from "../../test/support/governedFakes.ts";
 import { useGovernedSleepers } from "../../test/support/governedSleepers.ts";
@@ -35,6 +35,12 @@ interface Rig {
   events: DaemonEvent[];
   /** Steps of half a second in which the others use these cores of 4, and the batch job the rest up to its quota. */
   steps(count: number, others: number): void;
+  /** The cores that others use in the steps inside the cgroup around the batch job. */
+  inBox: number;
+  /** Sets a quota, in cores, of the cgroup around the batch job. */
+  limitBox(cores: number): void;
+  /** The CPUs of the batch job. The others use CPU 3. */
+  pin(cpus: "0-1" | "3"): void;
   /** Time passes without a sample. */
   pass(ms: number): void;
   /** The cores of the quota in the job's cgroup; `null`: none. */
@@ -46,7 +52,11 @@ interface Rig {
 }
 
 /** The lines of 4 CPUs in /proc/stat. */
-const CPUS = [0, 1, 2, 3].map((cpu) => `cpu${cpu} 0 0 0 0 0 0 0 0 0 0\n`).join("");
+const CPUS = cpuLines([0, 0, 0, 0]);
+
+function cpuLines(busyTicks: readonly number[]): string {
+  return busyTicks.map((ticks, cpu) => `cpu${cpu} ${Math.round(ticks)} 0 0 0 0 0 0 0 0 0\n`).join("");
+}
 
 function startGovernor(context: Context, policy: Rig["policy"], bus: DaemonEvents): HeadroomGovernor {
   const governor = new HeadroomGovernor(
@@ -79,7 +89,10 @@ function openRig(version: 1 | 2, given: GovernorPolicy | undefined = ON, limits 
   const job = machine.govern(20, { cpuWeight: 1, ...limits }, { jobId: "hd", intent: "batch" });
   applyGates(context);
 
-  const used = { busyUsec: 1e9, batchUsec: 0 };
+  const used = { busyUsec: 1e9, batchUsec: 0, inBoxUsec: 0 };
+  // The others use the last CPU, and batch the first one that it may: a CPU has no upper bound here.
+  const cpuUsec: [number, number, number, number] = [0, 0, 0, 0];
+  let batchCpu: 0 | 3 = 0;
   let bootMs = 1000;
   const groupIn = (controller: string) =>
     version === 1
@@ -89,8 +102,11 @@ function openRig(version: 1 | 2, given: GovernorPolicy | undefined = ON, limits 
     const idle = Math.round((4 * bootMs) / 10);
     writeFileSync(
       `${context.host.procRoot}/stat`,
-      `cpu  ${Math.round(used.busyUsec / 10_000)} 0 0 ${idle} 0 0 0 0 0 0\n${CPUS}`,
+      `cpu  ${Math.round(used.busyUsec / 10_000)} 0 0 ${idle} 0 0 0 0 0 0\n${cpuLines(cpuUsec.map((usec) => usec / 10_000))}`,
     );
+    const boxUsec = used.batchUsec + used.inBoxUsec;
+    if (version === 1) fake.set(`${dirname(groupIn("cpuacct"))}/cpuacct.usage`, `${boxUsec * 1000}\n`);
+    else fake.set(`${dirname(groupIn("cpu"))}/cpu.stat`, `usage_usec ${boxUsec}\n`);
     if (version === 1) fake.set(`${groupIn("cpuacct")}/cpuacct.usage`, `${used.batchUsec * 1000}\n`);
     else fake.set(`${groupIn("cpu")}/cpu.stat`, `usage_usec ${used.batchUsec}\nuser_usec 0\nsystem_usec 0\n`);
   };
@@ -112,12 +128,26 @@ function openRig(version: 1 | 2, given: GovernorPolicy | undefined = ON, limits 
     job,
     policy,
     events,
+    inBox: 0,
+    limitBox(cores) {
+      const box = dirname(groupIn("cpu"));
+      if (version === 2) fake.set(`${box}/cpu.max`, `${cores * 100_000} 100000\n`);
+      else fake.set(`${box}/cpu.cfs_quota_us`, `${cores * 100_000}\n`);
+    },
+    pin(cpus) {
+      const directory = version === 2 ? dirname(groupIn("cpu")) : `/sys/fs/cgroup/cpuset${box}`;
+      fake.fs.write(`${directory}/cpuset.cpus`, cpus);
+      batchCpu = cpus === "3" ? 3 : 0;
+    },
     governor: start(policy),
     steps(count, others) {
       for (let step = 0; step < count; step++) {
         const batch = Math.min(4 - others, quota() ?? 4);
         used.busyUsec += (others + batch) * STEP_MS * 1000;
         used.batchUsec += batch * STEP_MS * 1000;
+        cpuUsec[batchCpu] += batch * STEP_MS * 1000;
+        cpuUsec[3] += others * STEP_MS * 1000;
+        used.inBoxUsec += rig.inBox * STEP_MS * 1000;
         bootMs += STEP_MS;
         put();
         rig.governor.step();
@@ -170,6 +200,35 @@ test.each(VERSIONS)("on v%d, batch gets what the others leave, at once less and 
   rig.steps(5, 4);
   expect(rig.quota()).toBe(0.05);
 });
+
+test.each(VERSIONS)("on v%d, a quota around the batch job is what it shares with those inside", (version) => {
+  const rig = openRig(version);
+  rig.limitBox(2);
+  rig.inBox = 0.5;
+  // More is left of the machine: 2.6 cores.
+  rig.steps(2, 1);
+  expect(rig.quota()).toBeCloseTo(1.3, 2);
+  expect(governedQuotaOf(rig.now())?.because).toBe("governed: 1.3 cores left of 2");
+  // Less is left of the machine, where those outside use it.
+  rig.steps(1, 3);
+  expect(rig.quota()).toBeCloseTo(0.6, 2);
+});
+
+test.each(VERSIONS)(
+  "on v%d, others on CPUs that the batch job cannot use take nothing from it",
+  (version) => {
+    const rig = openRig(version);
+    rig.pin("0-1");
+    rig.steps(2, 2);
+    // 2 CPUs without a headroom of a tenth.
+    expect(rig.quota()).toBeCloseTo(1.8, 2);
+    rig.pin("3");
+    // The cpuset is looked at each 5 s.
+    rig.steps(11, 0.5);
+    rig.steps(2, 0.5);
+    expect(rig.quota()).toBeCloseTo(0.4, 2);
+  },
+);
 
 test.each(VERSIONS)(
   "on v%d, nothing changes without a sample for 3 s, and the first one after it is none",

@@ -14,9 +14,8 @@ import { isIntent } from "../limits/intents.ts";
 import type { JobCgroup } from "../linux/cgroup/jobCgroup.ts";
 import { cpuTimeReader } from "../linux/cgroup/jobCounters.ts";
 import { decideQuotas, leftCoresOf, type QuotaJob } from "../metrics/governor/model.ts";
+import { type BatchUse, SharedCpus } from "../metrics/governor/sharedCpus.ts";
 import type { GovernorState } from "../metrics/governor/state.ts";
-import { UseWindow } from "../metrics/governor/useWindow.ts";
-import { readMachine } from "../metrics/machine.ts";
 import { headroomCores } from "../policy/governor.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { DaemonScheduling } from "./daemonScheduling.ts";
@@ -25,8 +24,6 @@ import type { PostponedWork } from "./postponedWork.ts";
 
 /** The time between two samples, each of which is a step. */
 const STEP_MS = 500;
-/** USER_HZ is 100 on all supported architectures. */
-const USEC_PER_TICK = 10_000;
 const REPORT_INTERVAL_MS = 10_000;
 const HOUR_MS = 3_600_000;
 /** How long a job is left alone whose quota the kernel has refused. */
@@ -50,6 +47,8 @@ interface Options {
 interface Place {
   readonly record: Pick<RunningJob, "cgroup" | "changes">;
   readonly cgroup: JobCgroup;
+  /** Its directory in the hierarchy of the cpu controller; empty without one. */
+  readonly cpuPath: string;
   readonly readUsec: () => number | null;
 }
 
@@ -61,7 +60,7 @@ interface Place {
 export class HeadroomGovernor {
   readonly #context: GovernorContext;
   readonly #options: Options;
-  #window = new UseWindow();
+  #shared: SharedCpus;
   #timer: ReturnType<typeof setInterval> | undefined;
   readonly #places = new Map<string, Place>();
   /** The quotas that a dry run would have set, by the key of the job. */
@@ -79,6 +78,7 @@ export class HeadroomGovernor {
   constructor(context: GovernorContext, options: Options) {
     this.#context = context;
     this.#options = options;
+    this.#shared = new SharedCpus(context.host, context.hierarchies);
   }
 
   /** `undefined` while it does nothing. */
@@ -118,7 +118,7 @@ export class HeadroomGovernor {
   #rest(): void {
     clearInterval(this.#timer);
     this.#timer = undefined;
-    this.#window = new UseWindow();
+    this.#shared = new SharedCpus(this.#context.host, this.#context.hierarchies);
     this.#places.clear();
     this.#imagined.clear();
     this.#announced.clear();
@@ -135,22 +135,21 @@ export class HeadroomGovernor {
 
   /** Takes a sample, and sets the quotas by it. A timer calls this. */
   step(): void {
-    const { host, store } = this.#context;
-    const { governor } = store.policy;
+    const { governor } = this.#context.store.policy;
     if (governor === undefined) return;
     const batch = this.#runningJobs().filter(isBatch);
-    const { cpuTicks, cpuCount: cores } = readMachine(host);
-    if (cpuTicks !== null) this.#addReading(cpuTicks.busy, batch);
+    this.#shared.read(this.#usesOf(batch));
     const isDryRun = governor.mode === "dry-run";
     const jobs = batch.filter(hasClosedGate).flatMap((job) => {
       const quotaJob = this.#quotaJobOf(job, isDryRun);
       return quotaJob === undefined ? [] : [{ ...quotaJob, job }];
     });
-    const othersCores = this.#window.othersCores();
-    if (jobs.length === 0 || othersCores === null) return;
-    const machine = { cores, headroomCores: headroomCores(governor.headroom, cores), othersCores };
-    const leftCores = leftCoresOf(machine);
-    const decision = decideQuotas({ ...machine, sampleAgeMs: this.#window.ageMs(host.bootNow()), jobs });
+    const shared = this.#shared.cores((cores) => headroomCores(governor.headroom, cores));
+    const { othersCores } = shared;
+    const leftCores = leftCoresOf(shared);
+    if (jobs.length === 0 || othersCores === null || leftCores === null) return;
+    const cores = Math.min(shared.cores, ...shared.around.map((each) => each.cores));
+    const decision = decideQuotas({ ...shared, jobs });
     const decided = "because" in decision ? new Map<string, number | null>() : decision.quotas;
     const reason = `governed: ${leftCores.toFixed(1)} cores left of ${cores}`;
     const isNew = decided.keys().some((key) => !this.#announced.has(key));
@@ -174,16 +173,19 @@ export class HeadroomGovernor {
     this.#report({ isDryRun, isNew, leftCores, cores, quotas });
   }
 
-  #addReading(busyTicks: number, batch: readonly RunningJob[]): void {
-    const batchUsec = new Map<string, number>();
+  /** `null`: the use of a job is not known. */
+  #usesOf(batch: readonly RunningJob[]): BatchUse[] | null {
+    const uses: BatchUse[] = [];
     for (const job of batch) {
-      const usec = this.#placeOf(job).readUsec();
-      // Its use would count as that of the others, so that batch would take CPU time from itself.
-      if (usec === null) return;
-      batchUsec.set(job.key, usec);
+      const { cpuPath, readUsec } = this.#placeOf(job);
+      const usec = readUsec();
+      if (usec === null) return null;
+      const { key, process } = job;
+      uses.push({ key, pid: process.pid, path: cpuPath, usec, hasClosedGate: hasClosedGate(job) });
     }
-    this.#window.add({ atMs: this.#context.host.bootNow(), busyUsec: busyTicks * USEC_PER_TICK, batchUsec });
-    for (const key of this.#places.keys()) if (!batchUsec.has(key)) this.#places.delete(key);
+    const keys = new Set(uses.map(({ key }) => key));
+    for (const key of this.#places.keys()) if (!keys.has(key)) this.#places.delete(key);
+    return uses;
   }
 
   /** Finding a cgroup takes longer than reading it. */
@@ -192,7 +194,8 @@ export class HeadroomGovernor {
     const known = this.#places.get(job.key);
     if (known !== undefined && Bun.deepEquals(known.record, record)) return known;
     const cgroup = jobCgroupOf(this.#context, job);
-    const place = { record, cgroup, readUsec: cpuTimeReader(cgroup) };
+    const directory = cgroup.directories.find(({ hierarchy }) => hierarchy.controllers.includes("cpu"));
+    const place = { record, cgroup, cpuPath: directory?.path ?? "", readUsec: cpuTimeReader(cgroup) };
     this.#places.set(job.key, place);
     return place;
   }
@@ -211,7 +214,7 @@ export class HeadroomGovernor {
     const quotaCores = isDryRun ? (this.#imagined.get(job.key) ?? null) : found.quotaCores;
     return {
       key: job.key,
-      useCores: this.#window.useOf(job.key),
+      useCores: this.#shared.useOf(job.key),
       quotaCores,
       ceilingCores: found.ceilingCores,
     };

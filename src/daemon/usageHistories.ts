@@ -1,5 +1,4 @@
 import type { Context } from "../jobs/context.ts";
-import type { HinderedTimes } from "../jobs/model/hindered.ts";
 import type { RunningJob } from "../jobs/model/job.ts";
 import { KeptFiles } from "../linux/cgroup/keptFiles.ts";
 import { gpuOf } from "../metrics/gpu/gpuUse.ts";
@@ -16,8 +15,11 @@ import { type JobSample, JobSampler, NO_DEVICES } from "../metrics/sampler.ts";
 import { JobNeeds } from "../metrics/shares/jobNeeds.ts";
 import { cpuSampleOf } from "../metrics/shares/need.ts";
 import { placeOf } from "../metrics/shares/sureCores.ts";
+import { EndedUses } from "./endedUses.ts";
 import type { Meter } from "./meter/meterClient.ts";
 import type { PostponedWork } from "./postponedWork.ts";
+import { ReadingSlices, SLICES } from "./readingSlices.ts";
+import { UsageRecords } from "./usageRecords.ts";
 
 /** The times between two readings of a job: `hot` while a viewer looks or the job is in doubt, else `cold`. */
 export interface Intervals {
@@ -28,24 +30,18 @@ export interface Intervals {
 const INTERVALS: Intervals = { hotMs: 1000, coldMs: 10_000 };
 /** How long the readings stay frequent after a viewer has asked, unless it says for how long. */
 const FRESH_MS = 5000;
-/** How long the last use of an ended job is kept, so that readers that come once a minute see it; and of how many. */
-const KEEP_ENDED_MS = 300_000;
-const MAX_ENDED = 500;
-/** The readings of all jobs are spread over so many parts of an interval, so that none of them takes long. */
-const SLICES = 10;
 const SAVE_INTERVAL_MS = 300_000;
 /** A burst of new jobs is governed before the first of them is read. */
 const FIRST_READING_MS = 100;
+/** A job that begins beside others is first read after this time: the next slice can be 10 s away. Many live shorter. */
+const NEW_JOB_MS = 1000;
 /** Jobs are read in parts of this time, with a pause for events in between. Finding the cgroup of a new job takes 0.5 ms. */
 const PART_MS = 4;
 const PAUSE_MS = 10;
-/** The histories that wait for a ledger that cannot be written: some MB. */
-const MAX_UNSAVED = 1000;
 
 interface Observed {
   job: RunningJob;
   readonly history: JobHistory;
-  readonly slice: Set<Observed>;
   readonly hindered: HinderedTotals;
   /** The last one. */
   sample?: JobSample;
@@ -54,12 +50,6 @@ interface Observed {
   /** By `performance.now()`, as all times here. */
   readMs: number;
   nextSaveMs: number;
-}
-
-/** What the ledger keeps of the use of a job. */
-interface StoredUsage {
-  readonly points: Uint8Array;
-  readonly hindered: HinderedTimes | undefined;
 }
 
 interface HistoriesOptions {
@@ -88,21 +78,19 @@ export class UsageHistories {
   readonly #sampler: JobSampler;
   readonly #needs = new JobNeeds();
   readonly #observed = new Map<string, Observed>();
-  /** The last jobs that ended, the latest last. */
-  readonly #ended: { use: JobUse; atMs: number }[] = [];
+  readonly #ended = new EndedUses();
   /** The keys of the jobs that may be too slow: see `isInDoubt`. */
   readonly #doubtful = new Set<string>();
   #hotUntilMs = Number.NEGATIVE_INFINITY;
-  /** The jobs of each slice. */
-  readonly #slices = Array.from({ length: SLICES }, () => new Set<Observed>());
-  /** The encoded histories that the ledger could not be given, by the key of their job. */
-  readonly #unsaved = new Map<string, StoredUsage>();
+  readonly #slices = new ReadingSlices<Observed>();
+  readonly #records: UsageRecords;
   readonly #judge: HindranceJudge;
   readonly #onHindrance: (job: RunningJob, change: HindranceChange) => void;
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** The jobs that are to be read, and those that are new. */
   readonly #due = new Set<RunningJob["key"]>();
   #partTimer: ReturnType<typeof setTimeout> | undefined;
+  #newJobsTimer: ReturnType<typeof setTimeout> | undefined;
   #slice = 0;
   /** When `#slice` is due. */
   #dueMs = 0;
@@ -118,6 +106,7 @@ export class UsageHistories {
     this.#judge = new HindranceJudge(context.host, holdMs);
     this.#onHindrance = onHindrance;
     this.#context = context;
+    this.#records = new UsageRecords(context.ledger);
     this.#listJobs = listJobs;
     this.#intervals = intervals;
     this.#onRead = onRead;
@@ -132,7 +121,14 @@ export class UsageHistories {
 
   /** Call it when a job is observed. */
   wake(): void {
-    if (this.#isStopped || this.#timer !== undefined) return;
+    if (this.#isStopped) return;
+    if (this.#timer !== undefined) {
+      this.#newJobsTimer ??= setTimeout(() => {
+        this.#newJobsTimer = undefined;
+        this.#context.postponed.attempt(() => this.#readNewJobs());
+      }, NEW_JOB_MS).unref();
+      return;
+    }
     this.#dueMs = performance.now() + FIRST_READING_MS;
     this.#schedule();
   }
@@ -152,9 +148,7 @@ export class UsageHistories {
 
   /** Returns what the jobs used that have ended in the last minutes, as they were read last, the latest last. */
   endedUses(): JobUse[] {
-    const sinceMs = performance.now() - KEEP_ENDED_MS;
-    while (this.#ended[0] !== undefined && this.#ended[0].atMs < sinceMs) this.#ended.shift();
-    return this.#ended.map(({ use }) => use);
+    return this.#ended.list();
   }
 
   /** Reads all jobs each second for this long. */
@@ -200,8 +194,9 @@ export class UsageHistories {
     this.#isStopped = true;
     clearTimeout(this.#timer);
     clearTimeout(this.#partTimer);
+    clearTimeout(this.#newJobsTimer);
     for (const observed of [...this.#observed.values()]) this.#drop(observed);
-    this.#saveAgain();
+    this.#records.saveAgain();
   }
 
   #schedule(): void {
@@ -230,23 +225,18 @@ export class UsageHistories {
 
   /** Returns `undefined` when nothing is left to do. */
   #stepsToNext(): number | undefined {
-    for (let step = 1; step <= SLICES; step++) {
-      if (this.#jobsIn(this.#slice + step).size > 0) return step;
-    }
+    const step = this.#slices.stepsToNext(this.#slice);
+    if (step !== undefined) return step;
     // Jobs that are not read yet: their first reading was postponed, because too few files can be opened.
-    return this.#unsaved.size + this.#due.size + this.#listJobs().size > 0 ? SLICES : undefined;
+    return this.#records.waiting + this.#due.size + this.#listJobs().size > 0 ? SLICES : undefined;
   }
 
   #readSlice(): void {
     this.#compareJobs();
-    this.#saveAgain();
-    for (const observed of this.#jobsIn(this.#slice))
+    this.#records.saveAgain();
+    for (const observed of this.#slices.at(this.#slice))
       if (this.#isDue(observed)) this.#due.add(observed.job.key);
     if (this.#partTimer === undefined) this.#readPart();
-  }
-
-  #jobsIn(slice: number): Set<Observed> {
-    return this.#slices[slice % SLICES] as Set<Observed>;
   }
 
   /** While one job is in doubt, its slice has others that are not. */
@@ -266,6 +256,11 @@ export class UsageHistories {
     }
     if (known === this.#observed.size) return;
     for (const [key, observed] of this.#observed) if (!jobs.has(key)) this.#drop(observed);
+  }
+
+  #readNewJobs(): void {
+    this.#compareJobs();
+    if (this.#partTimer === undefined) this.#readPart();
   }
 
   #readPart(): void {
@@ -305,11 +300,10 @@ export class UsageHistories {
     const stored = this.#context.ledger.usageHistory(job);
     const history = new JobHistory(stored && decodeHistory(stored));
     const hindered = new HinderedTotals(this.#context.ledger.hinderedTimes(job));
-    const slice = this.#slices.reduce((least, each) => (each.size < least.size ? each : least));
     const nextSaveMs = performance.now() + SAVE_INTERVAL_MS;
-    const observed: Observed = { job, history, slice, hindered, hindrance: null, readMs: 0, nextSaveMs };
+    const observed: Observed = { job, history, hindered, hindrance: null, readMs: 0, nextSaveMs };
     this.#observed.set(job.key, observed);
-    slice.add(observed);
+    this.#slices.add(observed);
     this.#askMeter(observed, this.#read(observed));
   }
 
@@ -351,8 +345,7 @@ export class UsageHistories {
   #drop(observed: Observed): void {
     const { key } = observed.job;
     const use = this.#useOf(observed);
-    if (use !== undefined) this.#ended.push({ use: { ...use, before: null }, atMs: performance.now() });
-    if (this.#ended.length > MAX_ENDED) this.#ended.shift();
+    if (use !== undefined) this.#ended.add(use);
     this.#save(observed);
     this.#observed.delete(key);
     this.#sampler.forget(key);
@@ -361,7 +354,7 @@ export class UsageHistories {
     this.#needs.forget(key);
     this.#context.meter.forget(key);
     this.#onDrop(key);
-    observed.slice.delete(observed);
+    this.#slices.delete(observed);
   }
 
   #read(observed: Observed): MeasuredUse {
@@ -374,23 +367,11 @@ export class UsageHistories {
 
   #save({ job, history, hindered }: Observed): void {
     const points = history.encode(this.#now());
-    // An older one that waits must not replace this one.
-    this.#unsaved.delete(job.key);
-    if (points === undefined) return;
-    const stored = { points, hindered: hindered.times };
-    if (this.#context.ledger.recordUsageHistory(job, points, stored.hindered) !== "not writable") return;
-    if (this.#unsaved.size < MAX_UNSAVED) this.#unsaved.set(job.key, stored);
+    this.#records.save(job, points && { points, hindered: hindered.times });
   }
 
   #now() {
     const { host } = this.#context;
     return { wallMs: host.now(), bootMs: host.bootNow() };
-  }
-
-  #saveAgain(): void {
-    for (const [key, { points, hindered }] of this.#unsaved) {
-      if (this.#context.ledger.recordUsageHistory({ key }, points, hindered) === "not writable") return;
-      this.#unsaved.delete(key);
-    }
   }
 }

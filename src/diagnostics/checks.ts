@@ -11,6 +11,7 @@ import { CGROUP_LIMITS, LIMITS } from "../limits/table.ts";
 import { findWholeDisk } from "../linux/blockDevice.ts";
 import { createJobCgroup, removeJobCgroup } from "../linux/cgroup/cgroupChanges.ts";
 import { type Membership, readMembership } from "../linux/cgroup/hierarchies.ts";
+import { readMachineDiskWeights } from "../linux/cgroup/ioWeight.ts";
 import { applyCgroupLimits } from "../linux/cgroup/jobLimits.ts";
 import { planJobCgroup } from "../linux/cgroup/planJobCgroup.ts";
 import { pidfdsReportExitCodes } from "../linux/events/bestEvents.ts";
@@ -27,7 +28,7 @@ import { openPidfd } from "../sys/pidfd.ts";
 import { GIVEN_UP, installSignalFilter } from "../sys/seccomp.ts";
 import { type Check, fails, works } from "./check.ts";
 import { checkMoveWait, checkRealtime } from "./discoveryChecks.ts";
-import { checkDiskPriorities } from "./diskChecks.ts";
+import { checkDiskPriorities, checkDiskWeights } from "./diskChecks.ts";
 
 /** The filter of execs in the daemon that runs now. See `ProcessEvents`. */
 export interface RunningWatch {
@@ -50,6 +51,7 @@ export async function runChecks(context: Context, watch?: RunningWatch): Promise
     await checkMoveWait(context),
     checkRealtime(context),
     checkDiskPriorities(),
+    checkDiskWeights(readMachineDiskWeights(context.host.cgroupFs, context.hierarchies)),
     await probeExecFilter(context, watch),
     probeLedger(context),
     describeUpgrade(context, exitRecords.works),

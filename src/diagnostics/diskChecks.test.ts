@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { checkDiskPriorities } from "./diskChecks.ts";
+import { checkDiskPriorities, checkDiskWeights } from "./diskChecks.ts";
 
 const disk = (name: string, scheduler: string) => ({ disk: name, scheduler });
 
@@ -16,4 +16,16 @@ test("doctor says on which disks ionice acts, and how it would on the others", (
     "ionice acts on no disk (vda: none, vdb: kyber), and intents set none. echo bfq >/sys/block/vda/queue/scheduler",
   );
   expect(foundOf({ considered: [], ignored: [] })).toStartWith("no disk of this machine is visible");
+});
+
+test("doctor says on which disks io_weight acts, and how it would on the others", () => {
+  const acting = [{ disk: "sdb", by: "bfq" }];
+  expect(checkDiskWeights({ acting, without: [disk("vda", "none")] }).found).toBe(
+    "io_weight acts on sdb: bfq; not on vda: none",
+  );
+  const { works, found } = checkDiskWeights({ acting: [], without: [disk("vda", "none")] });
+  expect(works).toBeTrue();
+  expect(found).toStartWith(
+    "io_weight acts on no disk (vda: none). echo bfq >/sys/block/vda/queue/scheduler",
+  );
 });

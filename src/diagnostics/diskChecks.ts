@@ -1,4 +1,5 @@
 import { readDiskPriorities } from "../linux/diskPriority.ts";
+import type { DiskWeights } from "../linux/diskWeight.ts";
 import { type Check, works } from "./check.ts";
 
 /** More disks would fill the screen. */
@@ -21,6 +22,22 @@ export function checkDiskPriorities(priorities = readDiskPriorities()): Check {
   return works(
     name,
     `ionice acts on no disk (${namesOf(ignored)}), and intents set none. echo bfq >/sys/block/${first.disk}/queue/scheduler makes it act there, and costs a fast disk throughput`,
+  );
+}
+
+/** Says on which disks `io_weight` acts. A disk that divides nothing is the usual one, and no failure. */
+export function checkDiskWeights({ acting, without }: DiskWeights): Check {
+  const name = "disk weights";
+  const [first] = without;
+  if (acting.length > 0) {
+    const by = acting.map(({ disk, by: scheduler }) => ({ disk, scheduler }));
+    const others = without.length === 0 ? "" : `; not on ${namesOf(without)}`;
+    return works(name, `io_weight acts on ${namesOf(by)}${others}`);
+  }
+  if (first === undefined) return works(name, "no disk of this machine is visible");
+  return works(
+    name,
+    `io_weight acts on no disk (${namesOf(without)}). echo bfq >/sys/block/${first.disk}/queue/scheduler makes it act there`,
   );
 }
 

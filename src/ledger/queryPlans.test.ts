@@ -87,6 +87,7 @@ const CALLS: Record<string, (ledger: Ledger) => unknown> = {
   refresh: (ledger) => ledger.refresh(someJob()),
   openJobs: (ledger) => ledger.openJobs(),
   openJobsWithIntent: (ledger) => ledger.openJobsWithIntent(),
+  openJobsInPlace: (ledger) => ledger.openJobsInPlace(),
   jobsToCleanUp: (ledger) => ledger.jobsToCleanUp(),
   endedJobsToCleanUp: (ledger) => ledger.endedJobsToCleanUp(),
   jobsNamed: (ledger) => ledger.jobsNamed("transcode-001"),

@@ -11,6 +11,7 @@ import { InconsistentRow, rowToChanges, rowToJob, rowToResult } from "./rows.ts"
 import { LedgerStore } from "./store.ts";
 
 const HAS_GATE = `changes LIKE '%"isGate"%'`;
+const IS_IN_PLACE = `cgroup LIKE '%"placedAs":"in-place"%'`;
 const IS_GOVERNED = `outcomes LIKE '%"of":"governor"%'`;
 
 /**
@@ -66,6 +67,11 @@ export abstract class RecordedJobs extends LedgerStore {
     )
       .filter(isOpen)
       .sort(byKey);
+  }
+
+  /** Returns the open jobs that govern the cgroup of their owner. Others are not read: each process that is judged asks. */
+  openJobsInPlace(): OpenJob[] {
+    return this.#jobs(`state <> 'ended' AND ${IS_IN_PLACE} ${BY_KEY}`).filter(isOpen).sort(byKey);
   }
 
   openJobs(): OpenJob[] {

@@ -20,6 +20,22 @@ export const WEIGHT: Comparison<number> = {
   isAtMost: (current = DEFAULT_WEIGHT, wanted) => current <= wanted,
 };
 
+/** BFQ keeps 1 to 1,000 for a weight of 1 to 10,000: the least and the default are the same. As systemd does it. */
+export function toBfqWeight(weight: number): number {
+  return weight <= DEFAULT_WEIGHT ? weight : DEFAULT_WEIGHT + Math.floor((weight - DEFAULT_WEIGHT) / 11);
+}
+
+/** Returns the least weight that BFQ keeps as this one. */
+export function fromBfqWeight(weight: number): number {
+  return weight <= DEFAULT_WEIGHT ? weight : DEFAULT_WEIGHT + 11 * (weight - DEFAULT_WEIGHT);
+}
+
+/** A share of a contended disk. Weights that are one in BFQ are the same: it may be the only one that keeps them. */
+export const DISK_WEIGHT: Comparison<number> = {
+  ...WEIGHT,
+  isAsTight: (current, wanted) => current !== undefined && toBfqWeight(current) === toBfqWeight(wanted),
+};
+
 /** cpu.idle: 1, or absent for a weight. */
 export const IDLE: Comparison<number> = {
   isAsTight: (current, wanted) => current === wanted,

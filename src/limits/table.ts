@@ -1,4 +1,13 @@
-import { AMOUNT, type Comparison, CPU_LIST, CPU_TIME, DEVICE_RATES, IDLE, WEIGHT } from "./compare.ts";
+import {
+  AMOUNT,
+  type Comparison,
+  CPU_LIST,
+  CPU_TIME,
+  DEVICE_RATES,
+  DISK_WEIGHT,
+  IDLE,
+  WEIGHT,
+} from "./compare.ts";
 import * as grammar from "./grammar.ts";
 import * as systemd from "./systemdProperties.ts";
 import { type LikelyMistake, MEBIBYTE, parseMemory, parseWhole } from "./units.ts";
@@ -176,6 +185,25 @@ const CGROUP_ROWS = {
         help: 'limit disk rates, e.g. "8:0 rbps=50MB/s wiops=500" or a path for the disk; repeatable',
         expected: 'a device (8:0, or a path on it) with rates: "8:0 rbps=50MB/s wiops=500"',
         parse: (text) => [grammar.parseIoMax(text)],
+      },
+    },
+  }),
+  /** Acts on disks with the scheduler BFQ or with io.cost only: see ioWeight.ts. */
+  "io.weight": cgroupLimit({
+    field: "ioWeight",
+    v1: { controller: "blkio", inherited: false },
+    v2: { controller: "io", inherited: false, threaded: false, untouched: "default 100" },
+    compare: DISK_WEIGHT,
+    systemd: systemd.numberProperty("IOWeight"),
+    // `doctor` has a check of its own, because no disk of most machines has weights.
+    sample: () => undefined,
+    keys: {
+      io_weight: {
+        placeholder: "weight",
+        help: "set the share of contended disks, 1-10000; the default is 100",
+        expected: "a share of contended disks from 1 to 10000; the default is 100",
+        parse: (text) => parseWhole(text, 1, 10_000),
+        zeroIsNone: true,
       },
     },
   }),

@@ -50,6 +50,7 @@ test("children() returns the names of the directories, and files() those of the 
 
 test("no file is writable but membership and limits", () => {
   expect([...WRITABLE_FILES].sort()).toEqual([
+    "blkio.bfq.weight",
     "blkio.throttle.read_bps_device",
     "blkio.throttle.read_iops_device",
     "blkio.throttle.write_bps_device",
@@ -66,7 +67,9 @@ test("no file is writable but membership and limits", () => {
     "cpu.weight",
     "cpuset.cpus",
     "cpuset.mems",
+    "io.bfq.weight",
     "io.max",
+    "io.weight",
     "memory.high",
     "memory.limit_in_bytes",
     "memory.max",

@@ -7,24 +7,26 @@ const WITH_PRIORITIES = ["bfq", "mq-deadline"];
 const NO_DISKS = /^(loop|ram|zram)\d/;
 
 /** A disk and the I/O scheduler that it uses. */
-interface DiskScheduler {
+export interface DiskScheduler {
   readonly disk: string;
   readonly scheduler: string;
 }
 
 /**
- * Returns the disks of this machine by what their scheduler does with the I/O priority of a process. Source:
- * /sys/block/DISK/queue/scheduler, with the scheduler in use in brackets: `none [mq-deadline] kyber bfq`. Disks without the
- * file, such as those made of other disks, are left out.
+ * Returns the disks of this machine. Source: /sys/block/DISK/queue/scheduler, with the scheduler in use in brackets:
+ * `none [mq-deadline] kyber bfq`. Disks without the file, such as those made of other disks, are left out.
  */
-export function readDiskPriorities(
-  directory = "/sys/block",
-): Record<"considered" | "ignored", DiskScheduler[]> {
-  const disks = listDisks(directory).flatMap((disk): DiskScheduler[] => {
+export function readDiskSchedulers(directory = "/sys/block"): DiskScheduler[] {
+  return listDisks(directory).flatMap((disk): DiskScheduler[] => {
     const text = readScheduler(`${directory}/${disk}/queue/scheduler`);
     const [, scheduler = text.trim()] = /\[(.+?)\]/.exec(text) ?? [];
     return scheduler === "" ? [] : [{ disk, scheduler }];
   });
+}
+
+/** Returns the disks of this machine by what their scheduler does with the I/O priority of a process. */
+export function readDiskPriorities(directory?: string): Record<"considered" | "ignored", DiskScheduler[]> {
+  const disks = readDiskSchedulers(directory);
   const isConsidered = ({ scheduler }: DiskScheduler) => WITH_PRIORITIES.includes(scheduler);
   return {
     considered: disks.filter(isConsidered),

@@ -16,6 +16,8 @@ export const WRITABLE_FILES: readonly string[] = [
   "memory.max",
   "memory.swap.max",
   "io.max",
+  "io.weight",
+  "io.bfq.weight",
   "pids.max",
   "cpuset.cpus",
   "cpuset.mems",
@@ -28,4 +30,5 @@ export const WRITABLE_FILES: readonly string[] = [
   "blkio.throttle.write_bps_device",
   "blkio.throttle.read_iops_device",
   "blkio.throttle.write_iops_device",
+  "blkio.bfq.weight",
 ];

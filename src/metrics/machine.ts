@@ -2,11 +2,18 @@ import { type Host, readProcFile } from "../linux/host.ts";
 import { memoryIn } from "../linux/memory.ts";
 import { visible } from "../linux/proc/table.ts";
 
-/** The use of the whole machine at one time. `null` is unknown, as where procfs hides it. */
-export interface MachineReading {
+/** The CPUs of the whole machine at one time. */
+export interface CpuReading {
   readonly cpuCount: number;
-  /** CPU time of all CPUs since the boot, in ticks: busy, and all. Source: the first line of /proc/stat. */
+  /**
+   * CPU time of all CPUs since the boot, in ticks: busy, and all. Source: the first line of /proc/stat. `null`: unknown, as
+   * where procfs hides it.
+   */
   readonly cpuTicks: { readonly busy: number; readonly all: number } | null;
+}
+
+/** The use of the whole machine at one time. `null` is unknown. */
+export interface MachineReading extends CpuReading {
   /** Memory that cannot be had for new programs without swapping: MemTotal − MemAvailable of /proc/meminfo. */
   readonly memoryUsedBytes: number | null;
   readonly memoryTotalBytes: number | null;
@@ -15,15 +22,26 @@ export interface MachineReading {
   readonly memoryWaitPercent: number | null;
 }
 
+/** Reads one file, where `readMachine` reads four. `only`: the numbers of the CPUs that count; absent: all. */
+export function readCpus(host: Host, only?: readonly number[]): CpuReading {
+  const stat = readVisible(host, "stat");
+  const all = stat.match(/^cpu\d/gm)?.length ?? 1;
+  if (only === undefined || only.length >= all) return { cpuCount: all, cpuTicks: cpuTicksOf(stat, "cpu") };
+  let sum: CpuReading["cpuTicks"] = { busy: 0, all: 0 };
+  for (const cpu of only) {
+    const ticks = cpuTicksOf(stat, `cpu${cpu}`);
+    sum = sum && ticks && { busy: sum.busy + ticks.busy, all: sum.all + ticks.all };
+  }
+  return { cpuCount: only.length, cpuTicks: sum };
+}
+
 export function readMachine(host: Host): MachineReading {
   const read = (path: string): string => readVisible(host, path);
-  const stat = read("stat");
   const memory = read("meminfo");
   const total = memoryIn(memory, "MemTotal") ?? null;
   const available = memoryIn(memory, "MemAvailable") ?? null;
   return {
-    cpuCount: stat.match(/^cpu\d/gm)?.length ?? 1,
-    cpuTicks: cpuTicksOf(stat),
+    ...readCpus(host),
     memoryTotalBytes: total,
     memoryUsedBytes: total === null || available === null ? null : total - available,
     cpuWaitPercent: waitPercent(read("pressure/cpu")),
@@ -58,15 +76,15 @@ export function readMachinePressure(host: Host): MachinePressure {
 }
 
 /** Returns the busy part of all CPUs between two readings, 0 to 100. `null`: unknown, or no time has passed. */
-export function busyPercentBetween(before: MachineReading, now: MachineReading): number | null {
+export function busyPercentBetween(before: CpuReading, now: CpuReading): number | null {
   if (before.cpuTicks === null || now.cpuTicks === null) return null;
   const all = now.cpuTicks.all - before.cpuTicks.all;
   return all <= 0 ? null : (100 * (now.cpuTicks.busy - before.cpuTicks.busy)) / all;
 }
 
 // cpu  user nice system idle iowait irq softirq steal guest guest_nice
-function cpuTicksOf(stat: string): MachineReading["cpuTicks"] {
-  const line = /^cpu +(.+)$/m.exec(stat)?.[1];
+function cpuTicksOf(stat: string, name: string): CpuReading["cpuTicks"] {
+  const line = new RegExp(`^${name} +(.+)$`, "m").exec(stat)?.[1];
   if (line === undefined) return null;
   // The guest times are part of user and nice.
   const ticks = line.split(" ").slice(0, 8).map(Number);

@@ -128,8 +128,10 @@ test("status() has what stat(2) reports", () => {
   fs.chmodSync(`${root}/status`, 0o4641);
   fs.utimesSync(`${root}/status`, 1, 1_700_000_000.25);
   fs.symlinkSync("status", `${root}/to-status`);
-  const { mode, uid, gid, size, dev, ino, mtimeMs } = fs.statSync(`${root}/status`);
-  const expected = { type: "file" as const, mode: mode & 0o7777, uid, gid, size, dev, ino, mtimeMs };
+  fs.linkSync(`${root}/status`, `${root}/link`);
+  const { mode, uid, gid, nlink: links, size, dev, ino, mtimeMs } = fs.statSync(`${root}/status`);
+  expect(links).toBe(2);
+  const expected = { type: "file" as const, mode: mode & 0o7777, uid, gid, links, size, dev, ino, mtimeMs };
   expect(statusOf(`${root}/status`)).toEqual(expected);
   expect(statusOf(`${root}/to-status`)).toEqual(expected);
   expect(statusOfLink(`${root}/to-status`)?.type).toBe("link");

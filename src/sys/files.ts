@@ -260,6 +260,8 @@ export interface FileStatus {
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
+  /** The number of hard links. Of a directory, many file systems count two and one for each directory in it. */
+  readonly links: number;
   readonly size: number;
   /** Together they identify the file. */
   readonly dev: number;
@@ -299,6 +301,7 @@ function statusAt(directory: number, path: string, flags: number, call: string):
     mode: mode & 0o7777,
     uid: stat[IS_ARM ? 6 : 7] as number,
     gid: stat[IS_ARM ? 7 : 8] as number,
+    links: stat[IS_ARM ? 5 : 4] as number,
     size: statU64(48),
     dev: statU64(0),
     ino: statU64(8),

@@ -16,7 +16,7 @@ import {
   samplesOf,
   whileKeepingUp,
 } from "../../metrics/capacity/together.ts";
-import { readMachine } from "../../metrics/machine.ts";
+import { readCpus } from "../../metrics/machine.ts";
 import { mayWait } from "../../metrics/shares/jobNeeds.ts";
 import { MIN_SAMPLES } from "../../metrics/shares/need.ts";
 import { ShareTreeReader } from "../../metrics/shares/shareTree.ts";
@@ -58,7 +58,7 @@ export async function capacity(flags: CommonFlags & { like?: string }): Promise<
     like && alike ? { name: like.name, alike } : undefined,
   );
   if (flags.json) printJson(capacityJson(answer));
-  else printOut(capacityText(answer, readMachine(host).cpuCount));
+  else printOut(capacityText(answer, readCpus(host).cpuCount));
   ledger.close();
   return 0;
 }
@@ -113,7 +113,7 @@ async function answerFor(
   const streams = running.map(({ job }) => job.jobId);
   if (largest === undefined || candidate === undefined || together === undefined || candidate.cores <= 0)
     return { ...known, streams, fits: null, bounds: [], unknown };
-  const cores = readMachine(context.host).cpuCount;
+  const cores = readCpus(context.host).cpuCount;
   const bounds = [boundOf("cores", USABLE * cores, together.cores, candidate.cores)];
   const model = largest.alike[0]?.job;
   const total = tenantBound(context, model, running, candidate.cores);
@@ -197,7 +197,7 @@ async function boundOfWeights(
   const place = own ?? needs[0]?.found;
   if (place === undefined)
     return "what further streams are sure of is not known, because none runs where they would";
-  const cores = readMachine(host).cpuCount;
+  const cores = readCpus(host).cpuCount;
   const bound = weightsBound(root, cores, needs, { needCores: candidate.cores, place }, most);
   return bound ?? "what further streams are sure of is not known: the cgroup of the stream has ended";
 }

@@ -160,6 +160,7 @@ describe("limit options and policy files", () => {
     memory_max: ["1048576", "2.5MiB", ...examplesOf("size")].filter(
       (text) => !["500kB", "2048"].includes(text),
     ),
+    io_weight: ["1", "10000"],
     pids_max: ["1", "4194304"],
     cpus: ["0", ...examplesOf("list")],
     nice: ["-20", "+5", "19"],

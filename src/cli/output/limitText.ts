@@ -9,6 +9,7 @@ const NAMES: Record<LimitName, string> = {
   "memory.high": "soft memory",
   "memory.max": "memory",
   "io.max": "io",
+  "io.weight": "io weight",
   "pids.max": "pids",
   "cpuset.cpus": "cpus",
   nice: "nice",

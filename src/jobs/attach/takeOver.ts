@@ -4,6 +4,7 @@ import { visible } from "../../linux/proc/table.ts";
 import { closeFd } from "../../sys/descriptor.ts";
 import type { Context } from "../context.ts";
 import { Refusal } from "../errors.ts";
+import { undoInGateLock } from "../gateLock.ts";
 import { type Enforcement, enforceLimits } from "../limits/enforceLimits.ts";
 import { isSameProcess, type RunningJob } from "../model/job.ts";
 import { takeOverScope } from "../placement/jobScope.ts";
@@ -48,11 +49,18 @@ export function takeOver(context: Context, seen: RunningJob): TakenOver {
     takeOverScope(context, job);
     const times = { atMs: host.now(), atBootMs: host.bootNow() };
     ledger.addEvent(job, { ...times, kind: "adopted", detail: { observer_pid: self.pid } });
-    return { ...enforceLimits(context, job), pidfd };
+    // A daemon with this ledger may be writing the gates and quotas of the same job. They are in the record, read inside.
+    const enforcement = undoInGateLock(context, job, () => enforceLimits(context, runningNow(context, job)));
+    return { ...enforcement, pidfd };
   } catch (error) {
     if (pidfd !== undefined) closeFd(pidfd);
     throw error;
   }
+}
+
+function runningNow({ ledger }: Context, job: RunningJob): RunningJob {
+  const now = ledger.job(job.key);
+  return now?.state === "running" ? now : job;
 }
 
 function rejectObserved(context: Context, { jobId, process, observer }: RunningJob): void {

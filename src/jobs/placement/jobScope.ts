@@ -1,5 +1,10 @@
 import { basename, dirname } from "node:path";
-import { directoryOf, type Hierarchy, readMembership } from "../../linux/cgroup/hierarchies.ts";
+import {
+  directoryOf,
+  type Hierarchy,
+  type Membership,
+  readMembership,
+} from "../../linux/cgroup/hierarchies.ts";
 import type { Host } from "../../linux/host.ts";
 import { enterScope, type Scope, type ScopeEntry, startScopeWith } from "../../linux/systemd/ownScope.ts";
 import { planScope, type ScopePlan, scopeProperties } from "../../linux/systemd/scope.ts";
@@ -43,9 +48,14 @@ export function planJobScope(context: Context, cgroupPath: string, spec: ScopeSp
 /**
  * Plans the scope in which a workload outlives what starts it: a service that is stopped, a session that ends. Returns
  * `undefined` where a scope would not help or is not possible. A workload of a governed workload stays in its cgroup.
+ * `membership`: the cgroups of this process.
  */
-export function planOwnScope(context: Context, spec: ScopeSpec): ScopePlan | undefined {
-  const own = ownCgroupPath(context);
+export function planOwnScope(
+  context: Context,
+  spec: ScopeSpec,
+  membership = readMembership(context.host, "self"),
+): ScopePlan | undefined {
+  const own = ownCgroupPath(context, membership);
   // A process in no unit does not end with one.
   if (own === undefined || isGovernedPath(own) || !parseUnitPlace(own)) return undefined;
   const plan = planJobScope(context, own, spec);
@@ -71,7 +81,7 @@ export function enterOwnScope(
   entering: (scope: OwnScope) => void = () => {},
 ): string | undefined {
   const { host } = context;
-  const [hierarchy, from] = [unitsHierarchy(context), ownCgroupPath(context)];
+  const [hierarchy, from] = [unitsHierarchy(context), ownCgroupPath(context, readMembership(host, "self"))];
   if (!host.bus || !hierarchy || from === undefined) return NO_SYSTEMD;
   const entry = { ...scopeOf(plan, hierarchy), from };
   entering({ entry, origin: directoryOf(hierarchy, from) });
@@ -83,10 +93,9 @@ function scopeOf(plan: ScopePlan, { key }: Hierarchy): Scope {
   return { manager, unit, properties: scopeProperties(plan), hierarchy: key, cgroupPath };
 }
 
-/** Returns the cgroup of this process in the tree of systemd's units. */
-function ownCgroupPath(context: Context): string | undefined {
+/** Returns the cgroup of this process in the tree of systemd's units, by its cgroups. */
+function ownCgroupPath(context: Context, membership: Membership | "gone"): string | undefined {
   const hierarchy = unitsHierarchy(context);
-  const membership = hierarchy ? readMembership(context.host, "self") : "gone";
   return hierarchy && membership !== "gone" ? membership.get(hierarchy.key) : undefined;
 }
 

@@ -52,7 +52,7 @@ export function planPlace(
 
 /** Returns the job that governs, in place, the cgroup that a process is in. The cgroup's path does not name the job. */
 export function jobAround(context: Context, membership: Membership): OpenJob | undefined {
-  return context.ledger.openJobs().find(({ cgroup }) =>
+  return context.ledger.openJobsInPlace().find(({ cgroup }) =>
     cgroup.some(({ hierarchy: key, path, placedAs }) => {
       if (placedAs !== "in-place") return false;
       const hierarchy = context.hierarchies.find((candidate) => candidate.key === key);

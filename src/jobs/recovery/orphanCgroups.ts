@@ -14,6 +14,7 @@ import { isGroupName, isTenantGroup, newJob } from "../job.ts";
 import { MAX_COMMAND_BYTES } from "../model/command.ts";
 import { toRunning } from "../model/job.ts";
 import { groupName } from "../model/jobId.ts";
+import { isOwnScope, unitsHierarchy } from "../placement/jobScope.ts";
 
 const SCANNED = "orphan_groups_scanned";
 
@@ -83,7 +84,14 @@ function findGroups(context: Context): Map<string, JobLocation[]> {
       // Another user can make a cgroup of this name in a subtree that is delegated to him.
       isOwnedByUs(context.host.cgroupFs, path),
   );
-  return Map.groupBy(own, ({ path }) => basename(path).slice(prefix.length));
+  return Map.groupBy(own, (location) => jobIdOf(context, location, prefix));
+}
+
+/** A scope in which the job's cgroup is not, or not any more, has the processes of the job itself. */
+function jobIdOf(context: Context, { hierarchy, path }: JobLocation, prefix: string): string {
+  const id = basename(path).slice(prefix.length);
+  const isUnit = hierarchy === unitsHierarchy(context)?.key && isOwnScope(basename(path));
+  return isUnit ? id.slice(0, -".scope".length) : id;
 }
 
 /** Lists every cgroup that has the name of a job's, of any state directory. */

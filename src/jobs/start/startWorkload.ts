@@ -77,10 +77,11 @@ export function startWorkload(
   const found = findCommand(command, request.workingDirectory, process.env["PATH"]);
   if ("because" in found) throw cannotRun(command || JSON.stringify(command), found.because, found.exitCode);
 
-  const scope = planOwnScope(context, request);
-  let cgroup = planOwnCgroup(context, request, { scope });
+  const membership = ownMembership(context);
+  const scope = planOwnScope(context, request, membership);
+  let cgroup = planOwnCgroup(context, request, { scope, membership });
   // Not by variables: a recorded launch is repeated for as long as the cgroups are the same.
-  const labelled = withSchedulerLabels(context, request, ownMembership(context));
+  const labelled = withSchedulerLabels(context, request, membership);
   let job = newJob(context, "run", labelled, {
     process: null,
     command: request.command,
@@ -134,9 +135,13 @@ export function startWorkload(
 function planOwnCgroup(
   context: Context,
   { jobId, limits }: StartRequest,
-  { scope, place }: { scope?: ScopePlan | undefined; place?: Place } = {},
+  {
+    scope,
+    place,
+    membership: own = ownMembership(context),
+  }: { scope?: ScopePlan | undefined; place?: Place; membership?: Membership } = {},
 ): JobCgroup {
-  const membership = new Map(ownMembership(context));
+  const membership = new Map(own);
   if (scope) membership.set("", scope.cgroupPath);
   return planCgroup(context, jobId, membership, {
     limits,

@@ -31,11 +31,16 @@ export function readCpuShare(directory: CgroupDirectory): CpuShare | undefined {
   return { weight: isIdle ? IDLE_WEIGHT : weight, quotaCores };
 }
 
-/** Returns how many CPUs a cgroup may use. `null` where that is not known, as where the cpuset controller is off. */
-export function countCpus(directory: CgroupFiles): number | null {
+/** Returns the CPUs that a cgroup may use. `null` where they are not known, as where the cpuset controller is off. */
+export function listCpus(directory: CgroupFiles): readonly number[] | null {
   const text =
     readCgroupFile(directory, "cpuset.cpus.effective") ?? readCgroupFile(directory, "cpuset.effective_cpus");
-  return parseCpuList(text ?? "")?.length ?? null;
+  return parseCpuList(text ?? "") ?? null;
+}
+
+/** Returns how many these are. */
+export function countCpus(directory: CgroupFiles): number | null {
+  return listCpus(directory)?.length ?? null;
 }
 
 function weightOfShares(shares: number | undefined): number | undefined {

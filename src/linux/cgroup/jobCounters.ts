@@ -1,7 +1,9 @@
 import { type Counters, type Details, UNKNOWN_COUNTERS, UNKNOWN_DETAILS } from "../../limits/counters.ts";
-import { backendOf } from "./backends.ts";
+import type { CgroupFs } from "../cgroupFs.ts";
+import { backendOf, controllersOf } from "./backends.ts";
 import { hasOnlyCompanions } from "./companion.ts";
 import type { CgroupController } from "./controller.ts";
+import type { Hierarchy } from "./hierarchies.ts";
 import { asDirectory, type JobCgroup } from "./jobCgroup.ts";
 
 /** Returns a function that reads the present counters of a job's cgroup, or of its tenant's, in all hierarchies. */
@@ -20,6 +22,13 @@ export function cpuTimeReader(job: JobCgroup): () => number | null {
   }));
   const read = counterReader({ ...job, directories: counting });
   return () => read().cpuUsec;
+}
+
+/** The same for any cgroup, by its directory in a hierarchy that counts the CPU time. */
+export function cpuTimeReaderAt(fs: CgroupFs, hierarchy: Hierarchy, path: string): () => number | null {
+  const controllers = controllersOf(hierarchy);
+  const directory = { hierarchy, path, origin: path, placedAs: "child" as const, controllers };
+  return cpuTimeReader({ fs, directories: [directory], changes: [], unavailable: [] });
 }
 
 export function detailReader(job: JobCgroup): () => Details {

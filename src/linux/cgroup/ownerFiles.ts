@@ -5,12 +5,15 @@ import type { CgroupFs } from "../cgroupFs.ts";
 import type { FileWritten } from "../change.ts";
 import { readWithoutIdle } from "./cpuShare.ts";
 import { readText } from "./file.ts";
+import { DISK_WEIGHT_FILES, restoredDiskWeight } from "./ioWeight.ts";
 import type { JobCgroup } from "./jobCgroup.ts";
 import { weightFileOf } from "./weightFile.ts";
 
-/** Returns the files of limits in a cgroup v2: each is in the file of its name. */
+/** Returns the files of limits in a cgroup v2: each is in the file of its name, and the weight of disks in two. */
 function limitFilesOf(limits: Limits): string[] {
-  const asked = CGROUP_LIMITS.filter((name) => formatLimit(limits, name) !== undefined);
+  const asked = CGROUP_LIMITS.filter((name) => formatLimit(limits, name) !== undefined).flatMap(
+    (name): readonly string[] => (name === "io.weight" ? DISK_WEIGHT_FILES : [name]),
+  );
   // Each changes the other: see cpuShare.ts. The weight is restored after cpu.idle, so it comes first.
   if (!asked.includes("cpu.idle") && !asked.includes("cpu.weight")) return asked;
   return ["cpu.weight", "cpu.idle", ...asked.filter((name) => name !== "cpu.weight" && name !== "cpu.idle")];
@@ -57,7 +60,7 @@ export function recordWritten(job: JobCgroup, limits?: Limits): void {
 
 /** Returns whether ffrtmp writes a file with this name in the cgroup of an owner. */
 export function isLimitFile(name: string): boolean {
-  return CGROUP_LIMITS.some((limit) => limit === name) || name === weightFileOf({ version: 1 }).file;
+  return [...CGROUP_LIMITS, ...DISK_WEIGHT_FILES, weightFileOf({ version: 1 }).file].includes(name);
 }
 
 /** Restores a file, unless its owner has changed it since. Returns why it could not be restored. */
@@ -78,6 +81,7 @@ export function restoreFile(fs: CgroupFs, { path, before, after }: FileWritten):
 
 function writesFor(fs: CgroupFs, path: string, current: string, before: string): string[] {
   if (path.endsWith("/io.max")) return ioMaxWrites(current, before);
+  if (DISK_WEIGHT_FILES.includes(basename(path))) return [restoredDiskWeight(before)];
   if (!path.endsWith("/cpuset.cpus") || before !== "") return [before];
   // The kernel empties no list of a cgroup with processes (ENOSPC). All CPUs of the cgroup above limit nothing. The list
   // goes away with its controller, which is disabled next: without that it would not have been written.

@@ -1,6 +1,14 @@
 import { describe, expect, it } from "bun:test";
 import fc from "fast-check";
-import { decideQuotas, FLOOR_CORES, MAX_GROWTH, type QuotaInput, type QuotaJob, STALE_MS } from "./model.ts";
+import {
+  decideQuotas,
+  FLOOR_CORES,
+  MAX_GROWTH,
+  type QuotaInput,
+  type QuotaJob,
+  type SharedCores,
+  STALE_MS,
+} from "./model.ts";
 
 const ROUNDING = 1e-9;
 
@@ -14,10 +22,20 @@ const jobs: fc.Arbitrary<QuotaJob[]> = fc
   )
   .map((all) => all.map((job, index) => ({ ...job, key: `job-${index}` })));
 
-const input: fc.Arbitrary<QuotaInput> = fc.record({
+const shared = {
   cores: fc.integer({ min: 1, max: 16 }),
   headroomCores: amount(4),
   othersCores: amount(16),
+};
+
+const around: fc.Arbitrary<SharedCores[]> = fc.array(
+  fc.record({ ...shared, cores: fc.double({ min: 0.01, max: 16, noNaN: true }) }),
+  { maxLength: 2 },
+);
+
+const input: fc.Arbitrary<QuotaInput & { around: SharedCores[] }> = fc.record({
+  ...shared,
+  around,
   sampleAgeMs: fc.integer({ min: 0, max: STALE_MS }),
   jobs,
 });
@@ -50,7 +68,7 @@ function never(breaks: (after: QuotaJob, before: QuotaJob, given: QuotaInput) =>
   );
 }
 
-function check(holds: (given: QuotaInput) => void): void {
+function check(holds: (given: QuotaInput & { around: SharedCores[] }) => void): void {
   fc.assert(fc.property(input, holds), { numRuns: 300 });
 }
 
@@ -77,11 +95,21 @@ describe("the quotas of the governor", () => {
 
   it("are together no more than is left, or than the floors", () => {
     check((given) => {
-      const left = Math.max(0, given.cores - given.headroomCores - (given.othersCores ?? 0));
+      const leftOf = ({ cores, headroomCores, othersCores }: SharedCores) =>
+        Math.max(0, cores - headroomCores - (othersCores ?? 0));
+      const left = Math.min(...[given, ...given.around].map(leftOf));
       const sum = step(given).jobs.reduce((all, each) => all + heldTo(each), 0);
       // A change below 1 % is not written.
       const most = Math.max(left, FLOOR_CORES * given.jobs.length) * 1.011;
       expect(sum).toBeLessThanOrEqual(most + ROUNDING);
+    });
+  });
+
+  it("are never larger for a quota around the jobs, as if the machine had fewer CPUs", () => {
+    check((given) => {
+      const sum = (of: QuotaInput) =>
+        step(withoutQuotas(of)).jobs.reduce((all, each) => all + heldTo(each), 0);
+      expect(sum(given)).toBeLessThanOrEqual(sum({ ...given, around: [] }) * 1.011 + ROUNDING);
     });
   });
 
@@ -91,6 +119,8 @@ describe("the quotas of the governor", () => {
         expect(decideQuotas({ ...given, sampleAgeMs: STALE_MS + late })).toHaveProperty("because");
         expect(decideQuotas({ ...given, othersCores: null })).toHaveProperty("because");
         expect(decideQuotas({ ...given, sampleAgeMs: null })).toHaveProperty("because");
+        const unknown = { cores: 1, headroomCores: 0.1, othersCores: null };
+        expect(decideQuotas({ ...given, around: [unknown] })).toHaveProperty("because");
       }),
     );
   });
@@ -104,7 +134,8 @@ describe("the quotas of the governor", () => {
 
   it("recover after the others have ended, and come to rest", () => {
     check((given) => {
-      const idle = { ...given, othersCores: 0 };
+      const withoutUse = (each: SharedCores) => ({ ...each, othersCores: 0 });
+      const idle = { ...given, ...withoutUse(given), around: given.around.map(withoutUse), jobs: given.jobs };
       let now = step({ ...given, othersCores: given.cores });
       for (let count = 0; count < 80; count++) now = step({ ...idle, jobs: now.jobs });
       expect(step(now)).toEqual(now);
@@ -147,7 +178,7 @@ function job(key: string, rest: Partial<QuotaJob> = {}): QuotaJob {
 }
 const machine = { cores: 4, headroomCores: 0.4, othersCores: 1.6, sampleAgeMs: 0 };
 
-it.each<[string, QuotaJob[], Record<string, number | null>]>([
+it.each<[string, QuotaJob[], Record<string, number | null>, SharedCores[]?]>([
   ["busy jobs have equal parts", [job("a"), job("b")], { a: 1, b: 1 }],
   [
     "a job that uses little leaves its part to the others",
@@ -165,8 +196,14 @@ it.each<[string, QuotaJob[], Record<string, number | null>]>([
     [job("a", { ceilingCores: 0.5, quotaCores: 0.48 }), job("b", { quotaCores: 1.5 })],
     { a: null },
   ],
-])("%s", (_, jobs, quotas) => {
-  const decision = decideQuotas({ ...machine, jobs });
+  [
+    "a quota around both jobs is what they divide, without what others use in it",
+    [job("a"), job("b")],
+    { a: 0.5, b: 0.5 },
+    [{ cores: 2, headroomCores: 0.2, othersCores: 0.8 }],
+  ],
+])("%s", (_, jobs, quotas, around = []) => {
+  const decision = decideQuotas({ ...machine, jobs, around });
   const found = "because" in decision ? [] : [...decision.quotas];
   const rounded = found.map(([key, quota]) => [key, quota && Math.round(quota * 1000) / 1000]);
   expect(Object.fromEntries(rounded)).toEqual(quotas);

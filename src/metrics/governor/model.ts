@@ -22,23 +22,30 @@ export interface QuotaJob {
   readonly ceilingCores: number | null;
 }
 
-export interface QuotaInput {
+/** CPUs that batch and others use together. */
+export interface SharedCores {
   readonly cores: number;
   readonly headroomCores: number;
   /** The most that all but batch used of late. `null`: there is no sample. */
   readonly othersCores: number | null;
+}
+
+export interface QuotaInput extends SharedCores {
+  /** The quotas of cgroups around all these jobs, and what is used inside of them. */
+  readonly around?: readonly SharedCores[];
   /** The age of the last sample. `null`: there is none. */
   readonly sampleAgeMs: number | null;
   readonly jobs: readonly QuotaJob[];
 }
 
-/** Returns what the quotas of all jobs divide, in cores. */
-export function leftCoresOf({
-  cores,
-  headroomCores,
-  othersCores,
-}: Pick<QuotaInput, "cores" | "headroomCores"> & { readonly othersCores: number }): number {
-  return Math.max(0, cores - headroomCores - othersCores);
+/** Returns what the quotas of all jobs divide, in cores. `null`: a sample is missing. */
+export function leftCoresOf(input: SharedCores & Pick<QuotaInput, "around">): number | null {
+  let least = Number.POSITIVE_INFINITY;
+  for (const { cores, headroomCores, othersCores } of [input, ...(input.around ?? [])]) {
+    if (othersCores === null) return null;
+    least = Math.min(least, cores - headroomCores - othersCores);
+  }
+  return Math.max(0, least);
 }
 
 /** `quotas` has the jobs whose quota changes. `null`: no quota of the governor, because the ceiling is as tight. */
@@ -48,10 +55,10 @@ export type QuotaDecision =
 
 /** Decides the quotas of the next step, or returns why nothing changes. */
 export function decideQuotas(input: QuotaInput): QuotaDecision {
-  const { cores, headroomCores, othersCores, sampleAgeMs, jobs } = input;
-  if (othersCores === null || sampleAgeMs === null) return { because: "there is no sample yet" };
+  const { cores, sampleAgeMs, jobs } = input;
+  const leftCores = leftCoresOf(input);
+  if (leftCores === null || sampleAgeMs === null) return { because: "there is no sample yet" };
   if (sampleAgeMs > STALE_MS) return { because: `there is no sample for ${STALE_MS / 1000} s` };
-  const leftCores = leftCoresOf({ cores, headroomCores, othersCores });
   const shares = divideAmong(jobs, leftCores, cores);
   const quotas = new Map<string, number | null>();
   for (const job of jobs) {

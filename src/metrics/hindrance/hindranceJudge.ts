@@ -1,7 +1,7 @@
 import type { Verdict } from "../../jobs/model/hindered.ts";
 import type { Host } from "../../linux/host.ts";
 import type { DeviceReading } from "../../sys/nvml.ts";
-import { type MachineReading, readMachine } from "../machine.ts";
+import { type CpuReading, readCpus } from "../machine.ts";
 import type { MeasuredUse } from "../measuredUse.ts";
 import { bindingLimit } from "./bindingLimit.ts";
 import type { Hindrance } from "./hindrance.ts";
@@ -9,7 +9,7 @@ import { Hold } from "./hold.ts";
 import { canBeJudged, type Evidence, judge, neededCores } from "./judge.ts";
 import { EvidenceWindow } from "./window.ts";
 
-/** Jobs that are judged within this time share a reading of the machine. It is a small part of the 15 s of a window. */
+/** Jobs that are judged within this time share a reading of the CPUs. It is a small part of the 15 s of a window. */
 const MACHINE_AGE_MS = 900;
 /** Causes that more CPUs would help against. */
 const FOR_LACK_OF_CPU: ReadonlySet<Verdict> = new Set(["own_limit", "neighbours", "itself"]);
@@ -35,7 +35,7 @@ export class HindranceJudge {
   readonly #host: Host;
   readonly #holdMs: number | undefined;
   readonly #known = new Map<string, Known>();
-  #machine: { reading: MachineReading; atBootMs: number } | undefined;
+  #machine: { reading: CpuReading; atBootMs: number } | undefined;
 
   /** `holdMs`: how long a verdict must last before it is said; 30 s. */
   constructor(host: Host, holdMs?: number) {
@@ -68,9 +68,9 @@ export class HindranceJudge {
   }
 
   /** `atBootMs`: the present time, as the sample has it. */
-  #readMachine(atBootMs: number): MachineReading {
+  #readMachine(atBootMs: number): CpuReading {
     if (this.#machine === undefined || atBootMs - this.#machine.atBootMs > MACHINE_AGE_MS)
-      this.#machine = { reading: readMachine(this.#host), atBootMs };
+      this.#machine = { reading: readCpus(this.#host), atBootMs };
     return this.#machine.reading;
   }
 }

@@ -54,7 +54,7 @@ function measured({ second, network = {}, devices = [], busyTicks = 0, ...rest }
   const details = { ...sample.now.details, atBootMs };
   const now = { ...sample.now, atBootMs, details, tenantCounters };
   const ticks = { busy: busyTicks, all: second * 400 };
-  const machine = { cpuCount: 4, cpuTicks: ticks, memoryUsedBytes: null, memoryTotalBytes: null };
+  const machine = { cpuCount: 4, cpuTicks: ticks };
   return {
     use: {
       ...sample,
@@ -63,7 +63,7 @@ function measured({ second, network = {}, devices = [], busyTicks = 0, ...rest }
       media: { ...NO_MEDIA, ...media },
       pace: "pace" in rest ? rest.pace : LIVE,
     },
-    machine: { ...machine, cpuWaitPercent: null, memoryWaitPercent: null },
+    machine,
     devices,
   };
 }

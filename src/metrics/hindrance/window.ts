@@ -4,7 +4,7 @@ import { parseCpuList } from "../../limits/grammar.ts";
 import { isInForce, type LimitOutcome } from "../../limits/outcome.ts";
 import type { DeviceReading } from "../../sys/nvml.ts";
 import type { JobReading } from "../jobReading.ts";
-import { busyPercentBetween, type MachineReading } from "../machine.ts";
+import { busyPercentBetween, type CpuReading } from "../machine.ts";
 import type { MeasuredUse } from "../measuredUse.ts";
 import type { JobNetwork } from "../network/networkReader.ts";
 import { type DetailRates, detailRatesBetween, type Rates, ratesBetween } from "../rates.ts";
@@ -20,7 +20,7 @@ export const STEADY_QUEUE_BYTES = 64 * 1024;
 /** All that is measured of a job in one sample. */
 export interface Measured {
   readonly use: MeasuredUse;
-  readonly machine: MachineReading;
+  readonly machine: CpuReading;
   readonly devices: readonly DeviceReading[];
 }
 
@@ -97,7 +97,7 @@ function diskUseOf(rates: Rates | null, details: DetailRates): Pick<Evidence, "r
   };
 }
 
-function availableCoresOf({ job }: Measured["use"], { cpuCount }: MachineReading): number {
+function availableCoresOf({ job }: Measured["use"], { cpuCount }: CpuReading): number {
   const { cpus, cpuMax } = limitsInForce(job);
   const listed = cpus === undefined ? undefined : parseCpuList(cpus)?.length;
   const quota =
@@ -105,7 +105,7 @@ function availableCoresOf({ job }: Measured["use"], { cpuCount }: MachineReading
   return Math.min(cpuCount, listed ?? cpuCount, quota ?? cpuCount);
 }
 
-function otherCores(before: MachineReading, now: MachineReading, cpuCores: number | null): number | null {
+function otherCores(before: CpuReading, now: CpuReading, cpuCores: number | null): number | null {
   const busyPercent = busyPercentBetween(before, now);
   if (busyPercent === null || cpuCores === null) return null;
   return Math.max(0, (busyPercent / 100) * now.cpuCount - cpuCores);

@@ -7,7 +7,7 @@ import { directoryOf, type Hierarchy, readMembership } from "../../linux/cgroup/
 import type { CgroupFs } from "../../linux/cgroupFs.ts";
 import type { Change } from "../../linux/change.ts";
 import { listThreads, listTree } from "../../linux/proc/table.ts";
-import { readMachine } from "../machine.ts";
+import { readCpus } from "../machine.ts";
 import { type ShareGroup, sharesOf } from "./model.ts";
 import { ShareTreeReader } from "./shareTree.ts";
 import { placeOf } from "./sureCores.ts";
@@ -53,7 +53,7 @@ export async function readPlannedShares(
     return plans.map(() => ({
       unknown: "not all cgroups of the machine are visible, or there are too many threads",
     }));
-  const cores = readMachine(host).cpuCount;
+  const cores = readCpus(host).cpuCount;
   return plans.map((plan) => plannedShareOf(root, plan, { fs: host.cgroupFs, hierarchy, cores }));
 }
 

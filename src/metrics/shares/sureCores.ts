@@ -1,7 +1,7 @@
 import type { OpenJob } from "../../jobs/model/job.ts";
 import type { Hierarchy } from "../../linux/cgroup/hierarchies.ts";
 import type { Host } from "../../linux/host.ts";
-import { readMachine } from "../machine.ts";
+import { readCpus } from "../machine.ts";
 import { sharesOf } from "./model.ts";
 import { ShareTreeReader } from "./shareTree.ts";
 import type { JobInTree } from "./treeReading.ts";
@@ -51,7 +51,7 @@ export class SureCoresReader {
       this.#isFirst = this.#readAtMs === Number.NEGATIVE_INFINITY;
       this.#readAtMs = nowMs;
       const root = this.#tree.read([...jobs]);
-      const { cpuCount, cpuTicks } = readMachine(this.#host);
+      const { cpuCount, cpuTicks } = readCpus(this.#host);
       // Without /proc/stat the number of CPUs is not known.
       this.#shares = root === undefined || cpuTicks === null ? undefined : sharesOf(root, cpuCount);
     }

@@ -44,7 +44,7 @@ describe("loadPolicy()", () => {
     ],
     [
       "tenants: {a: {nice: 1}}",
-      '1:15 tenants.a.nice | "nice" | is not a known key | one of cpu_quota, cpu_max, cpu_weight, cpu_idle, memory_limit, memory_max, io_max, pids_max, cpus',
+      '1:15 tenants.a.nice | "nice" | is not a known key | one of cpu_quota, cpu_max, cpu_weight, cpu_idle, memory_limit, memory_max, io_max, io_weight, pids_max, cpus',
     ],
     [
       "scan_interval: 10ms",

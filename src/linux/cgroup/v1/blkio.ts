@@ -2,6 +2,7 @@ import { IO_RATES, type IoMax } from "../../../limits/grammar.ts";
 import type { CgroupController } from "../controller.ts";
 import { type CgroupDirectory, readCgroupFile, readIoOperations } from "../file.ts";
 import { ioMaxFiles, UNLIMITED_RATES } from "../ioMax.ts";
+import { ioWeightFiles } from "../ioWeight.ts";
 import type { FileWrite } from "../limitFiles.ts";
 import { DEVICE_WORDS, usageV1 } from "./usage.ts";
 
@@ -17,7 +18,10 @@ const MAX_OPERATIONS = 2 ** 32 - 1;
 /** cgroup v1 `blkio`: Documentation/admin-guide/cgroup-v1/blkio-controller.rst. */
 export const blkio: CgroupController = {
   name: "blkio",
-  limits: { "io.max": ioMaxFiles({ read: readRates, writes: rateWrites }) },
+  limits: {
+    "io.max": ioMaxFiles({ read: readRates, writes: rateWrites }),
+    "io.weight": ioWeightFiles(1),
+  },
   usage: usageV1.blkio,
   counters: usageV1.blkio,
   details: (directory) => readIoOperations(directory, "blkio.throttle.io_serviced_recursive", DEVICE_WORDS),

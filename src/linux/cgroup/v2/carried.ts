@@ -2,6 +2,7 @@ import { CGROUP_LIMITS, LIMITS } from "../../../limits/table.ts";
 import type { CgroupFs } from "../../cgroupFs.ts";
 import type { CarriedFiles } from "../../change.ts";
 import { readText } from "../file.ts";
+import { DISK_WEIGHT_FILES } from "../ioWeight.ts";
 
 /** The weight of an untouched cgroup: "Weights" of Documentation/admin-guide/cgroup-v2.rst. */
 const DEFAULT_WEIGHT = 100;
@@ -51,11 +52,12 @@ function notCarried(path: string, what: string): string {
 function kindOf(file: string): { canBeSet: boolean; limits(text: string): boolean } | undefined {
   const special = CARRIED[file];
   if (special !== undefined) return { canBeSet: true, limits: special };
+  // With lines of single disks, and one in each of two files.
+  if (DISK_WEIGHT_FILES.includes(file)) return { canBeSet: false, limits: isLowWeight };
   const own = CGROUP_LIMITS.find((name) => name === file);
   if (own !== undefined) return { canBeSet: true, limits: (text) => text !== LIMITS[own].v2.untouched };
   const neutral = NEUTRAL[file];
   if (neutral !== undefined) return { canBeSet: false, limits: (text) => text !== neutral };
-  if (/^io(\.bfq)?\.weight$/.test(file)) return { canBeSet: false, limits: isLowWeight };
   // Of every controller, also those that ffrtmp does not know.
   return /\.(max|high)$/.test(file) ? { canBeSet: false, limits: isLimit } : undefined;
 }

@@ -2,6 +2,7 @@ import { formatIoMax, IO_RATES, type IoMax } from "../../../limits/grammar.ts";
 import type { CgroupController } from "../controller.ts";
 import { type CgroupDirectory, readCgroupFile, readIoOperations } from "../file.ts";
 import { ioMaxFiles, UNLIMITED_RATES } from "../ioMax.ts";
+import { ioWeightFiles } from "../ioWeight.ts";
 import { usageV2 } from "./usage.ts";
 
 /** cgroup v2 `io`: Documentation/admin-guide/cgroup-v2.rst. */
@@ -12,6 +13,7 @@ export const io: CgroupController = {
       read: readRates,
       writes: (max) => [{ file: "io.max", data: formatIoMax(max) }],
     }),
+    "io.weight": ioWeightFiles(2),
   },
   resets: ["ioReadBytes", "ioWriteBytes"],
   usage: usageV2.io,

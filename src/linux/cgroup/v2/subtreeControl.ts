@@ -135,7 +135,7 @@ export function disableControllers(
 const UNTOUCHED: Record<string, Record<string, string>> = {
   cpu: { "cpu.idle": "0", "cpu.max.burst": "0" },
   cpuset: { "cpuset.mems": "", "cpuset.cpus.partition": "member" },
-  io: { "io.weight": "default 100", "io.latency": "" },
+  io: { "io.bfq.weight": "default 100", "io.latency": "" },
   memory: { "memory.low": "0", "memory.min": "0", "memory.swap.max": "max", "memory.oom.group": "0" },
 };
 

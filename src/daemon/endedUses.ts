@@ -1,0 +1,22 @@
+import type { JobUse } from "../metrics/jobUse.ts";
+
+/** How long the last use of an ended job is kept, so that readers that come once a minute see it; and of how many. */
+const KEEP_MS = 300_000;
+const MAX = 500;
+
+/** What the jobs used that ended of late, as they were read last. */
+export class EndedUses {
+  readonly #ended: { use: JobUse; atMs: number }[] = [];
+
+  add(use: JobUse): void {
+    this.#ended.push({ use: { ...use, before: null }, atMs: performance.now() });
+    if (this.#ended.length > MAX) this.#ended.shift();
+  }
+
+  /** Returns them, the latest last. */
+  list(): JobUse[] {
+    const sinceMs = performance.now() - KEEP_MS;
+    while (this.#ended[0] !== undefined && this.#ended[0].atMs < sinceMs) this.#ended.shift();
+    return this.#ended.map(({ use }) => use);
+  }
+}

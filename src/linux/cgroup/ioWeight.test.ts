@@ -1,0 +1,131 @@
+import { expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { fromBfqWeight, toBfqWeight } from "../../limits/compare.ts";
+import { LIMITS } from "../../limits/table.ts";
+import { realCgroupFs } from "../cgroupFs.ts";
+import { type DiskWeights, readDiskWeights } from "../diskWeight.ts";
+import type { CgroupDirectory } from "./file.ts";
+import { ioWeightFiles, restoredDiskWeight } from "./ioWeight.ts";
+
+const V2 = { key: "", version: 2 as const, controllers: ["io"], mountPoint: "/cg", mountRoot: "/" };
+const V1 = { key: "blkio", version: 1 as const, controllers: ["blkio"], mountPoint: "/cg", mountRoot: "/" };
+const BFQ: DiskWeights = { acting: [{ disk: "sdb", by: "bfq" }], without: [] };
+const BOTH: DiskWeights = {
+  acting: [
+    { disk: "sdb", by: "bfq" },
+    { disk: "vda", by: "io.cost" },
+  ],
+  without: [{ disk: "nvme0n1", scheduler: "none" }],
+};
+const NONE: DiskWeights = { acting: [], without: [{ disk: "vda", scheduler: "none" }] };
+
+/** A cgroup of these files, in which a write of a weight replaces the default and keeps the lines of disks. */
+function cgroupOf(version: 1 | 2, files: Record<string, string>) {
+  const values = new Map(Object.entries(files).map(([file, text]) => [`/cg/job/${file}`, text]));
+  const fs = {
+    ...realCgroupFs,
+    read(path: string): string {
+      const text = values.get(path);
+      if (text === undefined) throw Object.assign(new Error(`ENOENT: ${path}`), { code: "ENOENT" });
+      return `${text}\n`;
+    },
+    write(path: string, data: string): void {
+      const [, ...lines] = fs.read(path).trim().split("\n");
+      values.set(path, [data, ...lines].join("\n"));
+    },
+  };
+  const directory: CgroupDirectory = { fs, hierarchy: version === 1 ? V1 : V2, path: "/cg/job" };
+  const set = (weight: number, weights: DiskWeights) => {
+    const limit = ioWeightFiles(version, () => weights);
+    const plan = limit.plan(directory, weight, String(weight));
+    if ("outcome" in plan) return plan;
+    for (const { file, data } of plan.writes) fs.write(`/cg/job/${file}`, data);
+    return plan.verify(directory);
+  };
+  return { directory, set, text: (file: string) => values.get(`/cg/job/${file}`) };
+}
+
+const UNTOUCHED = { "io.weight": "default 100", "io.bfq.weight": "default 100" };
+
+test("a weight is written for what divides a disk, and is partial where another disk divides nothing", () => {
+  const { set, text, directory } = cgroupOf(2, UNTOUCHED);
+  expect(set(1000, BOTH)).toEqual({
+    ...{ limit: "io.weight", outcome: "partial", wanted: "1000", actual: "1000" },
+    because: "acts on sdb (bfq), vda (io.cost) only",
+  });
+  expect([text("io.weight"), text("io.bfq.weight")]).toEqual(["default 1000", "default 181"]);
+  expect(ioWeightFiles(2).read(directory)).toBe(1000);
+});
+
+test("with BFQ alone its file is written alone, and read back as the weight that was asked for", () => {
+  const { set, text, directory } = cgroupOf(2, { ...UNTOUCHED, "io.bfq.weight": "default 100\n8:0 20" });
+  expect(set(10, BFQ)).toMatchObject({ outcome: "applied", actual: "10" });
+  expect([text("io.weight"), text("io.bfq.weight")]).toEqual(["default 100", "default 10\n8:0 20"]);
+  expect(ioWeightFiles(2).read(directory)).toBe(10);
+  const v1 = cgroupOf(1, { "blkio.bfq.weight": "100" });
+  expect(v1.set(10_000, BFQ)).toMatchObject({ outcome: "applied" });
+  expect(v1.text("blkio.bfq.weight")).toBe("1000");
+});
+
+test("without a disk that has weights nothing is written, and the outcome says how one would have", () => {
+  const { set, text } = cgroupOf(2, UNTOUCHED);
+  expect(set(10, NONE)).toEqual({
+    ...{ limit: "io.weight", outcome: "unsupported", wanted: "10" },
+    because:
+      "no disk of this machine has a scheduler with weights (vda: none); echo bfq >/sys/block/vda/queue/scheduler makes it act there",
+  });
+  expect(text("io.weight")).toBe("default 100");
+});
+
+test("in place, a weight below the wanted one is the owner's and stays", () => {
+  const { directory, text } = cgroupOf(2, { ...UNTOUCHED, "io.weight": "default 50" });
+  const owned = { ...directory, replaced: [] };
+  const plan = ioWeightFiles(2, () => BOTH).plan(owned, 1000, "1000");
+  expect(plan).toMatchObject({ outcome: "applied", actual: "50", heldBy: "/cg/job" });
+  expect(text("io.weight")).toBe("default 50");
+});
+
+test("the weight of a cgroup is restored without the lines of its disks, which stay", () => {
+  expect(restoredDiskWeight("default 300\n8:0 50")).toBe("default 300");
+  expect(restoredDiskWeight("100")).toBe("100");
+});
+
+test("a weight that BFQ has kept is as tight as the one that was asked for", () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 10_000 }), (weight) => {
+      const kept = toBfqWeight(weight);
+      expect(kept).toBeWithin(1, 1001);
+      expect(LIMITS["io.weight"].compare.isAsTight(fromBfqWeight(kept), weight)).toBeTrue();
+      expect(fromBfqWeight(kept)).toBeLessThanOrEqual(weight);
+    }),
+  );
+});
+
+test("a weight acts on disks with BFQ, and with io.cost enabled", () => {
+  const directory = mkdtempSync(join(tmpdir(), "ffrtmp-test-"));
+  try {
+    for (const [disk, scheduler, dev] of [
+      ["sda", "none [mq-deadline] bfq", "8:0"],
+      ["sdb", "none [bfq]", "8:16"],
+      ["vda", "[none]", "254:0"],
+    ] as const) {
+      mkdirSync(join(directory, disk, "queue"), { recursive: true });
+      writeFileSync(join(directory, disk, "queue", "scheduler"), `${scheduler}\n`);
+      writeFileSync(join(directory, disk, "dev"), `${dev}\n`);
+    }
+    const qos = "8:0 enable=0 ctrl=auto\n254:0 enable=1 ctrl=auto rpct=0.00\n";
+    expect(readDiskWeights(qos, directory)).toEqual({
+      acting: [
+        { disk: "sdb", by: "bfq" },
+        { disk: "vda", by: "io.cost" },
+      ],
+      without: [{ disk: "sda", scheduler: "mq-deadline" }],
+    });
+    expect(readDiskWeights("", directory).acting).toEqual([{ disk: "sdb", by: "bfq" }]);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
