@@ -1,17 +1,14 @@
-import type { z } from "zod";
 import { HOOK_FILE } from "../endHook.ts";
 import type { Policy } from "../policy.ts";
 import { toWrittenPolicy } from "../policyChanges.ts";
 import { compilePolicy, type Warn } from "./compile.ts";
-import { knownKeys } from "./describe.ts";
 import type { PolicyFault } from "./fault.ts";
 import { faultInHookFile, whyUntrusted } from "./hookFile.ts";
-import type { FaultParams } from "./leaves.ts";
 import { type Machine, thisMachine } from "./machine.ts";
 import { warnOfMistakes } from "./mistakes.ts";
-import { nearest } from "./nearest.ts";
 import { readPolicyFile } from "./read.ts";
 import { policySchema } from "./schema.ts";
+import { faultsOfSchema } from "./schemaFaults.ts";
 import { Source } from "./source.ts";
 
 /** A policy with warnings about likely mistakes, or all faults of a file that is not valid. */
@@ -55,7 +52,7 @@ export function loadPolicy(
     return { faults };
   }
   const parsed = policySchema.safeParse(value, { reportInput: true });
-  if (!parsed.success) faults.push(...parsed.error.issues.flatMap((issue) => faultsOf(source, issue)));
+  if (!parsed.success) faults.push(...faultsOfSchema(source, policySchema, parsed.error.issues));
   if (!parsed.success || faults.length > 0) return { faults: inOrder(faults) };
   const hookFault = parsed.data.on_end && machine.findHookFault?.(parsed.data.on_end[0]);
   if (hookFault) {
@@ -69,46 +66,6 @@ export function loadPolicy(
   warnOfMistakes(parsed.data, value, policy, machine, warn);
   return { policy, warnings: inOrder(warnings), source };
 }
-
-function faultsOf(source: Source, issue: z.core.$ZodIssue): PolicyFault[] {
-  const { code, path, message } = issue;
-  if (code === "custom") {
-    const { right, at = "value" } = issue.params as FaultParams;
-    return [source.fault(path, at, message, right)];
-  }
-  if (code === "unrecognized_keys") {
-    const known = knownKeys(path);
-    return issue.keys.map((key) => {
-      const right = nearest(key, known) ?? `one of ${known.join(", ")}`;
-      return source.fault([...path, key], "key", "is not a known key", right);
-    });
-  }
-  const isGeneric = message.startsWith(GENERIC);
-  if (code === "invalid_union") {
-    const branch = issue.errors.find(isEntered) ?? (isGeneric ? issue.errors.at(-1) : undefined);
-    if (branch) return branch.flatMap((one) => faultsOf(source, { ...one, path: [...path, ...one.path] }));
-  }
-  const right = code === "invalid_type" && isGeneric ? (TYPES[issue.expected] ?? issue.expected) : message;
-  if (issue.input === undefined) return [{ ...source.fault(path, "key", "is missing", right), text: "" }];
-  return [source.fault(path, "value", "is not valid", right)];
-}
-
-/** The beginning of zod's own messages. Every other message is the schema's: it describes a valid value. */
-const GENERIC = "Invalid input";
-
-/** Returns whether the value has the type that this branch of a union expects, and the fault is inside it. */
-function isEntered(issues: z.core.$ZodIssue[]): boolean {
-  return issues.some(
-    ({ path, code }) => path.length > 0 || code === "custom" || code === "unrecognized_keys",
-  );
-}
-
-const TYPES: Record<string, string> = {
-  object: "a mapping (key: value)",
-  record: "a mapping (name: value)",
-  array: "a list",
-  string: "text; a number or true needs quotes",
-};
 
 function inOrder(faults: PolicyFault[]): PolicyFault[] {
   return faults.sort((a, b) => a.line - b.line || a.column - b.column);

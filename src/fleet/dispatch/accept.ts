@@ -1,0 +1,77 @@
+import { z } from "zod";
+import { ValueFault } from "../../limits/units.ts";
+import { text } from "../../policy/file/leaves.ts";
+import { isSigningPublicKey } from "../keys/signingKey.ts";
+import { isNodeName, NODE_NAME } from "../nodeConfig.ts";
+import { readTrustedYaml } from "./yamlFile.ts";
+
+/** Root's permission for jobs of the fleet, which `ffrtmp fleet accept` writes. Without it, dispatch is off. */
+export const ACCEPT_FILE = "/etc/ffrtmp/fleet/accept.yaml";
+
+/** More jobs at once are no use of a machine, and each slot can be a pull that waits at the hub. */
+export const MAX_SLOTS = 1000;
+
+const POOL = `the name of a pool: ${NODE_NAME.replace("expected ", "")}`;
+const USER = "the name of a user, other than root";
+const KEY = "the public key that signs jobs: O and 55 letters and digits";
+const SLOTS = `a whole number from 1 to ${MAX_SLOTS}: how many jobs run at once`;
+
+const pool = text(POOL, (input) => {
+  if (!isNodeName(input)) throw new ValueFault("is not the name of a pool");
+  return input;
+});
+
+const user = text(USER, (input) => {
+  // useradd(8): lower case letters, digits, _ and -. Directory services know dots, and capital letters.
+  if (!/^[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?$/.test(input)) throw new ValueFault("is not the name of a user");
+  if (input === "root") throw new ValueFault("may do anything on this machine");
+  return input;
+});
+
+const key = text(KEY, (input) => {
+  if (!isSigningPublicKey(input)) throw new ValueFault("is not a key that signs");
+  return input;
+});
+
+// v: 1
+// pools: [live]
+// slots: 4
+// as: transcode
+// trusted: [OCX…]
+// signed_templates: false
+const acceptSchema = z.strictObject({
+  v: z.literal(1, { error: "1" }),
+  /** The pools whose jobs this machine takes. */
+  pools: z.array(pool, { error: "a list of pools" }).min(1, { error: "at least one pool" }),
+  slots: z.number({ error: SLOTS }).int(SLOTS).min(1, { error: SLOTS }).max(MAX_SLOTS, { error: SLOTS }),
+  /** The user that the jobs run as. */
+  as: user,
+  /** The public keys (O…) of those who may sign jobs. */
+  trusted: z.array(key, { error: "a list of keys" }).min(1, { error: "at least one key" }),
+  /** Templates may also come from the hub, if one of these keys has signed them. */
+  signed_templates: z.boolean({ error: "true or false" }).default(false),
+});
+
+export type AcceptFile = z.input<typeof acceptSchema>;
+
+/** What this machine takes from its fleet. */
+export interface Acceptance {
+  readonly pools: readonly string[];
+  readonly slots: number;
+  readonly as: string;
+  readonly trusted: ReadonlySet<string>;
+  readonly signedTemplates: boolean;
+}
+
+const HINT = "write it again with ffrtmp fleet accept";
+
+/**
+ * Reads what this machine takes from its fleet. `undefined`: the file does not exist, so dispatch is off. Throws a Refusal where
+ * it cannot be used, or where a user other than root can change it; then dispatch is off, too.
+ */
+export function readAcceptance(path = ACCEPT_FILE): Acceptance | undefined {
+  const file = readTrustedYaml(path, acceptSchema, HINT);
+  if (file === undefined) return undefined;
+  const { pools, slots, as, trusted, signed_templates: signedTemplates } = file;
+  return { pools, slots, as, trusted: new Set(trusted), signedTemplates };
+}
