@@ -5,8 +5,9 @@ import {
   jetstream,
   jetstreamManager,
 } from "@nats-io/jetstream";
-import type { NatsConnection } from "@nats-io/transport-node";
+import type { NatsConnection } from "@nats-io/nats-core";
 import type { z } from "zod";
+import { safeParse } from "zod/mini";
 import { Refusal } from "../../jobs/errors.ts";
 
 /** A message of a node, as the hub has it. */
@@ -44,7 +45,7 @@ const WAIT_MS = 5000;
 export async function readStream<T>(
   connection: NatsConnection,
   stream: "NODES" | "RESULTS",
-  schema: z.ZodType<T>,
+  schema: z.core.$ZodType<T>,
   { node, sinceMs, onlyLast }: ReadOptions = {},
 ): Promise<StreamPart<T>> {
   const prefix = { NODES: "ffrtmp.node.", RESULTS: "ffrtmp.result." }[stream];
@@ -97,9 +98,9 @@ async function hubTime(connection: NatsConnection, stream: string): Promise<numb
   }
 }
 
-function parseMessage<T>(schema: z.ZodType<T>, data: Uint8Array): T | undefined {
+function parseMessage<T>(schema: z.core.$ZodType<T>, data: Uint8Array): T | undefined {
   try {
-    return schema.safeParse(JSON.parse(new TextDecoder().decode(data))).data;
+    return safeParse(schema, JSON.parse(new TextDecoder().decode(data))).data;
   } catch {
     return undefined;
   }

@@ -9,7 +9,7 @@ import {
   type StreamConfig,
   type StreamUpdateConfig,
 } from "@nats-io/jetstream";
-import type { NatsConnection } from "@nats-io/transport-node";
+import type { NatsConnection } from "@nats-io/nats-core";
 import { CLAIMS, JOBS } from "../messages/subjects.ts";
 import { explainFailure } from "./connection.ts";
 import { ensurePools } from "./pools.ts";

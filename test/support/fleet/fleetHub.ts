@@ -1,4 +1,4 @@
-import type { NatsConnection } from "@nats-io/transport-node";
+import type { NatsConnection } from "@nats-io/nats-core";
 import { connectAsAdmin } from "../../../src/fleet/hub/admin.ts";
 import { connectToHub } from "../../../src/fleet/hub/connection.ts";
 import { FleetDirectory } from "../../../src/fleet/hub/fleetDirectory.ts";

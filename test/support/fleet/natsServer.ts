@@ -1,6 +1,7 @@
 import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { connect, type NatsConnection, nkeys } from "@nats-io/transport-node";
+import { type NatsConnection, nkeys } from "@nats-io/nats-core";
+import { connect } from "../../../src/fleet/client/connect.ts";
 import type { NodeMessage } from "../../../src/fleet/messages/node.ts";
 import type { ResultsMessage } from "../../../src/fleet/messages/results.ts";
 import { freePort } from "../ports.ts";
