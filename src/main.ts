@@ -30,6 +30,7 @@ try {
   resetIgnoredSigchld();
   if (process.argv[2] === "run") await run();
   else {
+    if (process.argv[2] === "fleet") await continueAgent();
     if (process.argv[2] === "meter") (await import("./daemon/meter/wait.ts")).waitForFirstRequest();
     await runProgram();
   }
@@ -47,6 +48,15 @@ async function run(): Promise<void> {
   if (launch === undefined) await runProgram();
   else if (launch.isRecorded) exitNow(await waitForPlainJob(launchHost, launch, rest));
   else exitNow(await (await import("./cli/commands/plainRun.ts")).observePlainRun(launch));
+}
+
+/** A new start of the agent of a fleet reads no command line. */
+async function continueAgent(): Promise<void> {
+  if (process.env["FFRTMP_FLEET_AGENT"] === undefined) return;
+  const { takeAgentSettings } = await import("./fleet/agent/newStart.ts");
+  const settings = takeAgentSettings(process.env);
+  if (settings === undefined) return;
+  exitNow(await (await import("./cli/commands/fleetAgentStart.ts")).serveAsAgent(settings));
 }
 
 async function runProgram(): Promise<void> {

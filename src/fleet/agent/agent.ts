@@ -1,12 +1,10 @@
-import { watchLedgerFile } from "../../ledger/database.ts";
-import { stampOfLedger } from "../../ledger/readOnly.ts";
 import { ResultSender } from "../chain/sender.ts";
 import { Backoff } from "./backoff.ts";
 import { DocumentFollower } from "./documentFollower.ts";
 import type { DocumentKeeper } from "./documentKeeper.ts";
 import { FaultLog } from "./faultLog.ts";
 import { Hub, isKeyRefused } from "./hub.ts";
-import { LedgerFault, type NodeLedger } from "./nodeLedger.ts";
+import { type AgentLedger, LedgerFault } from "./nodeLedger.ts";
 import type { NodeFacts, SenderState } from "./nodeState.ts";
 import { CHANGE_INTERVAL_MS, StatePublisher } from "./statePublisher.ts";
 
@@ -27,11 +25,11 @@ const MAX_REFUSED_WAIT_MS = 300_000;
 
 export interface AgentOptions {
   facts: NodeFacts;
-  ledger: NodeLedger;
+  ledger: AgentLedger;
   /** Where the documents of the fleet are kept. */
   documents: DocumentKeeper;
-  /** The seed of the node's NKey. */
-  seed: Uint8Array;
+  /** The seed of the node's NKey (SU…). */
+  seed: string;
   /** Writes one line for the operator. */
   log(text: string): void;
 }
@@ -71,7 +69,7 @@ export class FleetAgent {
         continue;
       }
       for (const wait of Object.values(waits)) wait.reset();
-      const watch = watchLedgerFile(this.#options.ledger.path, () => this.#wake.resolve());
+      const watch = this.#options.ledger.watch(() => this.#wake.resolve());
       try {
         await this.#serve(hub);
       } finally {
@@ -124,7 +122,7 @@ export class FleetAgent {
         documents.refresh();
         confirmAtMs = performance.now() + CONFIRM_INTERVAL_MS;
       }
-      const stamp = stampOfLedger(ledger.path);
+      const stamp = ledger.stamp();
       if (stamp !== settled || sender.sent === undefined) settled = undefined;
       if (hub.isConnected && settled === undefined && performance.now() >= this.#sendAtMs) {
         if (await this.#sendResults(sender)) settled = stamp;
