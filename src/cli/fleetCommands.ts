@@ -49,6 +49,7 @@ export const FLEET_COMMANDS: Record<string, CommandDefinition> = {
         .option("--label <name=value>", "give the node a label; repeatable", parseLabel)
         .option("--offline", "do not check the connection to the hub")
         .option("--replace", "replace the node that this machine is")
+        .option("--start", "let the agent read the ledger, and enable and start its service")
         .option("--config <file>", "write this file (default: /etc/ffrtmp/fleet/node.yaml)")
         .addHelpText("after", JOIN_NOTE),
     load: async () => (await import("./commands/fleet/join.ts")).join,
