@@ -10,6 +10,11 @@ import { CHANGE_INTERVAL_MS, StatePublisher } from "./statePublisher.ts";
 
 /** Results of jobs that end within this time share a message. */
 const GATHER_MS = 500;
+/**
+ * The pause after a message that was stored. The first result after a pause leaves at once, and those of a node on which a job
+ * ends every few seconds share messages: each one costs the hub a write to its disk.
+ */
+const PACE_MS = 5000;
 /** The pause after a failure, and while a ledger is refused or cannot be read. */
 const RETRY_MS = 5000;
 /** The longest pause while the hub does not store results. Each try sends up to 256 KiB, and all nodes of a full hub try. */
@@ -184,6 +189,7 @@ export class FleetAgent {
     const wait = (ms: number) => {
       this.#sendAtMs = performance.now() + ms;
     };
+    let pauseMs = GATHER_MS;
     try {
       for (let steps = 0; steps < MAX_STEPS && !this.#isStopped; steps++) {
         const step = await sender.step();
@@ -203,7 +209,8 @@ export class FleetAgent {
           state.fault = undefined;
           this.#retry.reset();
         }
-        wait(GATHER_MS);
+        if (step.kind === "sent") pauseMs = PACE_MS;
+        wait(step.kind === "idle" ? pauseMs : GATHER_MS);
         if (step.kind !== "sent") return step.kind === "idle";
       }
     } catch (error) {
