@@ -20,8 +20,8 @@ const DOWN_MS = 3000;
 const CONNECT_TIMEOUT_MS = 120_000;
 /** After the last job, until the hub has all results. */
 const DRAIN_TIMEOUT_MS = 60_000;
-/** The largest policies that people write have some hundred rules. */
-const POLICY_BYTES = 64 * 1024;
+/** A policy of two hundred rules. */
+const POLICY_BYTES = 16 * 1024;
 
 const MOST_CORE_SHARE = 0.1;
 const MOST_SERVER_MB = 200;
