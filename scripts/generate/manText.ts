@@ -171,6 +171,55 @@ export const MAN_TEXTS: Record<string, ManText> = {
     ],
     examples: [["Report this machine, in the foreground:", "ffrtmp fleet agent"]],
   },
+  "ffrtmp fleet policy push": {
+    description: [
+      "Checks the file, signs the policy and stores it at the hub as the last one of a ring of nodes, under a serial that only rises. ffrtmp watch on each node verifies it by the keys that root has named there, and uses it in place of the local policy. A file with errors, or with what no policy of a fleet may contain (on_end, retention, tenants from the environment), is not pushed: exit code 2.",
+      "With --wait, exit code 0 says that the ring has taken it, and 1 that a node refuses it, that the time is over, or that more jobs are in violation than --max-violations allows. Silent nodes take it when they are back.",
+    ],
+    examples: [],
+  },
+  "ffrtmp fleet policy status": {
+    description: [
+      "Shows the last policy of each ring, and how many of its nodes have taken it: applied, waiting (has not said yet), refused, unselected (the policy is for a share without it), ignored (root keeps the local policy) or silent. Below the table are the reasons.",
+    ],
+    examples: [],
+  },
+  "ffrtmp fleet policy rollback": {
+    description: [
+      "Signs the policy before the present one again, under a new serial: a node never goes back to an older serial. The hub has the last 10 policies of each ring.",
+    ],
+    examples: [],
+  },
+  "ffrtmp fleet cordon": {
+    description: [
+      "A node that is cordoned claims no further jobs of the fleet. Nothing is ended, and no limit changes. With a node's name, an operator says so through the hub; without one, root says so on the machine itself, which needs no hub and comes first.",
+    ],
+    examples: [],
+  },
+  "ffrtmp fleet uncordon": {
+    description: [
+      "With a node's name, ends the cordon of the operator, and not that of root. Without one, ends root's on this machine; exit code 1 says that the operator's remains.",
+    ],
+    examples: [],
+  },
+  "ffrtmp fleet drain": {
+    description: [
+      "Cordons a node. With --wait, waits until the node reports that it knows, and that no job runs there that the fleet gave it; says how many others run. It ends no job. Exit code 124: --timeout is over.",
+    ],
+    examples: [],
+  },
+  "ffrtmp fleet key": {
+    description: [
+      "Prints the public key that nodes have to trust. --create makes a new key, for when the present one is to be replaced: nodes trust both for a while.",
+    ],
+    examples: [],
+  },
+  "ffrtmp fleet trust": {
+    description: [
+      "The keys are in the file trusted beside the node's configuration, one on each line. A policy is in force only while its signer is trusted.",
+    ],
+    examples: [],
+  },
   "ffrtmp fleet resend": {
     description: [
       "Gives the ledger a new id. For the hub it is another ledger from then on, of which it has nothing, so that the agent sends all results that are in it. Those that the hub had before stay there too; the key of a job tells which are the same.",

@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { isNodeName, NODE_NAME } from "../fleet/token.ts";
 import type { CommandDefinition } from "./commandDefinition.ts";
+import { addDirOption, FLEET_CONTROL_COMMANDS, parseRing } from "./fleetControlCommands.ts";
 import { addStateOption, addTimeOptions, parseLabel } from "./options/jobOptions.ts";
 import { wholeNumber } from "./options/optionValue.ts";
 
@@ -50,6 +51,8 @@ export const FLEET_COMMANDS: Record<string, CommandDefinition> = {
         .option("--offline", "do not check the connection to the hub")
         .option("--replace", "replace the node that this machine is")
         .option("--start", "let the agent read the ledger, and enable and start its service")
+        .option("--ring <ring>", "belong to this ring of policies (default: stable)", parseRing)
+        .option("--no-policy", "accept no policies of the fleet; ffrtmp fleet trust KEY does later")
         .option("--config <file>", "write this file (default: /etc/ffrtmp/fleet/node.yaml)")
         .addHelpText("after", JOIN_NOTE),
     load: async () => (await import("./commands/fleet/join.ts")).join,
@@ -86,6 +89,7 @@ export const FLEET_COMMANDS: Record<string, CommandDefinition> = {
         .option("--json", "print JSON"),
     load: async () => (await import("./commands/fleet/ps.ts")).ps,
   },
+  ...FLEET_CONTROL_COMMANDS,
   jobs: {
     description: "list the jobs that run on the nodes, as these reported last",
     define: (command) =>
@@ -137,11 +141,4 @@ function addPeriodOptions(command: Command): Command {
     .option("--until <time>", "only jobs that ended earlier")
     .option("--node <node>", "only jobs of this node")
     .option("--tenant <name>", "only jobs of this tenant");
-}
-
-function addDirOption(command: Command): Command {
-  return command.option(
-    "--dir <dir>",
-    "set the directory of the operator's keys (default: FFRTMP_FLEET, ~/.config/ffrtmp/fleet)",
-  );
 }

@@ -21,6 +21,8 @@ export interface FleetPolicyReport {
   serial: number | null;
   /** The highest that was accepted in the ring; 0: none. */
   highest: number;
+  /** The digest of the document that the hub has sent last, which `state` is about; `null`: none that can be read. */
+  sent: string | null;
   /**
    * About the last one that the hub has sent. `none`: it has sent none. `refused`, `unsupported`: the one before stays.
    * `ignored`: the machine keeps its own. `unselected`: it is for a share of the ring, without this machine.

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { bytes, described, resultSchema, text, time } from "../jobs/jsonSchemas.ts";
 import { capacity } from "./capacitySchema.ts";
 import { daemon, health, logged, logLine } from "./daemonSchemas.ts";
-import { fleetJobJson, fleetResultJson, nodeJson } from "./fleetSchemas.ts";
+import { fleetJobJson, fleetResultJson, fleetRingJson, nodeJson } from "./fleetSchemas.ts";
 import { inspected } from "./inspectedSchema.ts";
 import { limitChanges, returned, started } from "./jobChangeSchemas.ts";
 import { deviceUse, jobUse, listed, tenantUse } from "./jobUseSchemas.ts";
@@ -78,6 +78,7 @@ export const JSON_DOCUMENTS: readonly JsonDocument[] = [
   { command: "health", form: "document", schema: health },
   { command: "watch", form: "lines", schema: logged },
   { command: "fleet ps", form: "document", schema: z.array(nodeJson) },
+  { command: "fleet policy status", form: "document", schema: z.array(fleetRingJson) },
   { command: "fleet jobs", form: "document", schema: z.array(fleetJobJson) },
   { command: "fleet results", form: "document", schema: z.array(fleetResultJson) },
   { command: "fleet sla", form: "document", schema: fleetSla },

@@ -22,6 +22,9 @@ const fleetPolicy = z
       "the serial of the policy in force; `null`: the policy of this machine is in force",
     ),
     highest: described(z.number().int(), "the highest serial that was accepted in the ring; 0: none"),
+    sent: text(
+      "the SHA-256 of the document that the hub has sent last, in hex; `null`: none that can be read",
+    ),
     state: described(
       z.enum(["none", "applied", "refused", "unsupported", "ignored", "unselected"]),
       "what became of the last one that the hub has sent. `none`: it has sent none. `refused`, `unsupported`: the one before stays. `ignored`: the machine keeps its own. `unselected`: it is for a share of the ring, without this machine",

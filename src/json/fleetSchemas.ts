@@ -36,10 +36,72 @@ export const nodeJson = z
     cgroup: text("its version of cgroups: `v1`, `v2`, `hybrid` or `none`"),
     labels,
     pools: described(z.array(z.string()), "the pools that it belongs to"),
+    ring: text("the ring of policies that it belongs to; `null`: not known"),
+    cordoned: described(
+      z
+        .strictObject({
+          from: described(
+            z.enum(["node", "fleet"]),
+            "`node`: root of the machine has cordoned it. `fleet`: an operator has",
+          ),
+          by: described(z.string(), "who has, by their own account"),
+          reason: described(z.string(), "why"),
+        })
+        .nullable(),
+      "why it claims no jobs; `null`: it may, or not known",
+    ),
+    policy: described(
+      z
+        .strictObject({
+          serial: count("the serial of the policy in force; `null`: that of the machine is"),
+          state: described(
+            z.enum(["none", "applied", "refused", "unsupported", "ignored", "unselected"]),
+            "what became of the last one of its ring: see [the state](#fleetpolicystate)",
+          ),
+          why: text("the reason of the state"),
+        })
+        .nullable(),
+      "the policy of the fleet there; `null`: it follows no fleet, or not known",
+    ),
     ledger_id: text("the identity of its ledger, which a copy of the file shares"),
     boot_id: text("the identity of its boot"),
   })
   .meta({ id: "FleetNode", description: "A node of a fleet, as it reported last." });
+
+export const fleetRingJson = z
+  .strictObject({
+    ring: described(z.string(), "the name of the ring"),
+    serial: count("the serial of its policy; `null`: it has none"),
+    percent: described(
+      z.number().nullable(),
+      "the share of its nodes that the policy is for; `null`: it has none",
+    ),
+    sha256: text("the digest of the policy's text, in hex"),
+    pushed_at: time("when the hub stored it, by the clock of the hub"),
+    by: text("who pushed it, by their own account"),
+    expires: time("when nodes stop beginning to use it"),
+    is_expired: described(z.boolean().nullable(), "it has expired; nodes that have it go on with it"),
+    signed_by: text("the key that signed it"),
+    is_own: described(
+      z.boolean().nullable(),
+      "it is the key of this operator; the hub could have made any other. `null`: the key is not on this machine, or the ring has no policy",
+    ),
+    nodes: described(
+      z.array(
+        z.strictObject({
+          node: nodeName,
+          state: described(
+            z.enum(["applied", "waiting", "refused", "unsupported", "ignored", "unselected", "silent"]),
+            "`waiting`: it has not said yet. `unselected`: the policy is for a share of the ring without it. `ignored`: root of the node keeps the local policy. `silent`: it does not report now",
+          ),
+          serial: count("the serial in force there; `null`: none of the fleet is, or not known"),
+          why: text("the reason of the state, in words"),
+        }),
+      ),
+      "the nodes of the ring that have reported, and what each made of the policy",
+    ),
+  })
+  .meta({ id: "FleetRing", description: "A ring of nodes and its policy." });
 
 export const fleetJobJson = z
   .strictObject({

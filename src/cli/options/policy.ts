@@ -123,7 +123,7 @@ export async function requirePolicyInForce(
 }
 
 /** Reads a policy file and prints its warnings. Throws a Refusal with all errors of the file. */
-export async function requirePolicy(path: string): Promise<Policy> {
+async function requirePolicy(path: string): Promise<Policy> {
   const read = (await fileReader(path))();
   if ("faults" in read)
     throw new Refusal(`cannot use the policy: ${read.faults.join("; ")}`, `ffrtmp policy check ${path}`);

@@ -25,12 +25,14 @@ export interface CordonFiles {
 }
 
 // {"v": 1, "reason": "disk is being replaced", "by": "root", "at": "2026-11-28T03:00:00.000Z"}
-export const localCordon = z.object({
+const localCordon = z.object({
   v: z.literal(1),
   reason: z.string(),
   by: z.string(),
   at: z.iso.datetime(),
 });
+
+export type LocalCordon = z.output<typeof localCordon>;
 
 /**
  * Returns why this node must not claim a job now; `undefined`: it may. Reads the files at each call, so that a change counts at
@@ -40,12 +42,8 @@ export function readCordon(node: string, files: CordonFiles): Cordon | undefined
   return readLocalCordon(files.local) ?? fleetCordon(readDesired(node, files));
 }
 
-export function isCordoned(node: string, files: CordonFiles): boolean {
-  return readCordon(node, files) !== undefined;
-}
-
 /** A file that cannot be read is a cordon: root made it for that purpose. */
-export function readLocalCordon(file: string): Cordon | undefined {
+function readLocalCordon(file: string): Cordon | undefined {
   try {
     const { by, reason } = localCordon.parse(JSON.parse(readFileSync(file, "utf8")));
     return { from: "node", by, reason };

@@ -6,7 +6,14 @@ import { isDocumentFault, openDocument, signedDocument } from "../messages/signe
 import type { NodeConfig } from "../nodeConfig.ts";
 import { desiredFile, localCordonFile, placedPolicyFile, trustedFile } from "../nodeFiles.ts";
 import { writeWhole } from "../trust/durableFile.ts";
-import { compareWithKept, type Kept, keep, keptDocument, NOTHING_KEPT } from "../trust/kept.ts";
+import {
+  compareWithKept,
+  highestSerial,
+  type Kept,
+  keep,
+  keptDocument,
+  NOTHING_KEPT,
+} from "../trust/kept.ts";
 import { readTrustedKeys } from "../trust/trustedKeys.ts";
 import { type Cordon, type CordonFiles, readCordon, readDesired } from "./cordon.ts";
 
@@ -17,6 +24,8 @@ const FILE_MODE = 0o644;
 export interface NodeControl {
   readonly ring: string;
   readonly cordoned: Cordon | null;
+  /** The highest serial of a document about this node that was accepted; 0: none. */
+  readonly desired: number;
 }
 
 /**
@@ -42,7 +51,13 @@ export class DocumentKeeper {
   }
 
   control(): NodeControl {
-    return { ring: this.ring, cordoned: readCordon(this.#config.node, this.#files) ?? null };
+    const kept = readKept(this.#files.desired);
+    const { keys } = readTrustedKeys(this.#files.trusted);
+    return {
+      ring: this.ring,
+      cordoned: readCordon(this.#config.node, this.#files) ?? null,
+      desired: typeof kept === "string" ? 0 : highestSerial(kept, keys),
+    };
   }
 
   /** Places a policy for `ffrtmp watch`, as the hub sent it. Returns why it could not; `undefined`: it is there. */

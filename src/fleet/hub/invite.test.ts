@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { makeAuthority } from "../keys/authority.ts";
 import { createNKey } from "../keys/nkey.ts";
+import { createSigningKey } from "../keys/signingKey.ts";
 import { formatInvite, type Invite, parseInvite } from "./invite.ts";
 
 const INVITE: Invite = {
@@ -10,6 +11,7 @@ const INVITE: Invite = {
   seed: createNKey().seed,
   authority: makeAuthority().certificate,
   pools: ["live", "batch"],
+  policyKey: createSigningKey().publicKey,
 };
 const text = formatInvite(INVITE);
 
@@ -18,11 +20,11 @@ test("an invite is one word, which gives back what it was made of", () => {
   expect(parseInvite(`  ${text}\n`)).toEqual(INVITE);
 });
 
-test("an invite of an earlier release has no pools", () => {
+test("an invite of an earlier release has no pools and no key of policies", () => {
   const parts = text.split(".");
   const early = parts.slice(0, -2).join(".");
   const sum = new Bun.CryptoHasher("sha256").update(early).digest("base64url").slice(0, 8);
-  expect(parseInvite(`${early}.${sum}`)).toEqual({ ...INVITE, pools: [] });
+  expect(parseInvite(`${early}.${sum}`)).toEqual({ ...INVITE, pools: [], policyKey: null });
 });
 
 test("an invite that was cut, changed or copied in part is refused, and no message repeats its key", () => {
@@ -52,6 +54,8 @@ test("an invite that would make no node is refused before anything is written", 
     [{ seed: "SUX" }, "it has no key"],
     [{ authority: "" }, "it has no certificate"],
     [{ pools: ["*"] }, "it names no pool"],
+    [{ policyKey: "OX" }, "the key of its policies is none"],
+    [{ policyKey: createNKey().publicKey }, "the key of its policies is none"],
   ] as const)
     expect(() => parseInvite(formatInvite({ ...INVITE, ...change }))).toThrow(reason);
 });

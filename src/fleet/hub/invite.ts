@@ -2,6 +2,7 @@ import { X509Certificate } from "node:crypto";
 import { z } from "zod";
 import { Refusal } from "../../jobs/errors.ts";
 import { isNKeySeed } from "../keys/nkey.ts";
+import { isSigningPublicKey } from "../keys/signingKey.ts";
 import { isHubUrl, isNodeName } from "../nodeConfig.ts";
 
 /** Everything that a machine needs to become a node. The seed makes it a secret. */
@@ -15,10 +16,15 @@ export interface Invite {
   readonly authority: string;
   /** The pools whose jobs the node may claim. */
   readonly pools: readonly string[];
+  /** The key of the operator that signs policies; `null`: the node gets none. */
+  readonly policyKey: string | null;
 }
 
 /** What an invite has beside the first parts. Absent keys are those of an earlier release, unknown ones of a later one. */
-const moreParts = z.object({ pools: z.array(z.string()).default([]) });
+const moreParts = z.object({
+  pools: z.array(z.string()).default([]),
+  policyKey: z.string().nullable().default(null),
+});
 
 const PREFIX = "ffrtmp-invite-1";
 const HINT = "copy the whole line that ffrtmp fleet invite prints on the operator's machine";
@@ -46,7 +52,13 @@ export function parseInvite(text: string): Invite {
     throw new Refusal("the invite is incomplete or was changed: its checksum is wrong", HINT);
   const addresses = Buffer.from(hub, "base64url").toString().split(",");
   const more = parseMore(rest.length > 1 ? rest[0] : undefined);
-  const invite = { node, hub: addresses, seed, authority: derToPem(der), ...(more ?? { pools: [""] }) };
+  const invite = {
+    node,
+    hub: addresses,
+    seed,
+    authority: derToPem(der),
+    ...(more ?? { pools: [""], policyKey: null }),
+  };
   const fault = faultOf(invite);
   if (fault !== undefined) throw new Refusal(`the invite is not one of ffrtmp: ${fault}`, HINT);
   return invite;
@@ -63,11 +75,12 @@ function parseMore(part: string | undefined): z.output<typeof moreParts> | undef
 }
 
 /** What the configuration of a node would be refused for. */
-function faultOf({ node, hub, seed, authority, pools }: Invite): string | undefined {
+function faultOf({ node, hub, seed, authority, pools, policyKey }: Invite): string | undefined {
   if (!isNodeName(node)) return "it names no node";
   if (!hub.every(isHubUrl)) return "it has no address of a hub";
   if (!isNKeySeed(seed)) return "it has no key";
   if (!pools.every(isNodeName)) return "it names no pool";
+  if (policyKey !== null && !isSigningPublicKey(policyKey)) return "the key of its policies is none";
   return isCertificate(authority) ? undefined : "it has no certificate";
 }
 

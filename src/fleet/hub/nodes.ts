@@ -27,6 +27,9 @@ const UNKNOWN = {
   cgroup: null,
   labels: {},
   pools: [],
+  ring: null,
+  cordoned: null,
+  policy: null,
   ledger_id: null,
   boot_id: null,
 } satisfies Partial<NodeJson>;
@@ -80,7 +83,7 @@ function stateOf(message: NodeMessage | undefined, ageMs: number, isKnown: boole
 }
 
 /** Returns what is wrong, the worst first. */
-function problemOf({ outbox, fault, watch }: NodeMessage): string | null {
+function problemOf({ outbox, fault, watch, policy }: NodeMessage): string | null {
   if (outbox.state === "diverged")
     return `its results are refused: ${outbox.why ?? "its ledger was cloned or restored"}`;
   if (fault !== null) return `its agent reports: ${fault}`;
@@ -88,6 +91,8 @@ function problemOf({ outbox, fault, watch }: NodeMessage): string | null {
     return `its results are not accepted${outbox.why === null ? "" : `: ${outbox.why}`}`;
   if (watch !== null && watch.state !== "running")
     return `its ffrtmp watch has ${watch.state === "died" ? "died" : "stopped"}`;
+  if (policy?.state === "refused" || policy?.state === "unsupported")
+    return `the policy of the fleet is ${policy.state} there: ${policy.why}`;
   return null;
 }
 
@@ -109,9 +114,17 @@ function contentOf(message: NodeMessage, atMs: number): Partial<NodeJson> {
     cgroup: machine.cgroup,
     labels: message.labels,
     pools: message.pools,
+    ring: message.ring ?? null,
+    cordoned: message.cordoned ?? null,
+    policy: policyOf(message),
     ledger_id: message.ledger_id,
     boot_id: message.boot_id,
   };
+}
+
+function policyOf({ policy }: NodeMessage): NodeJson["policy"] {
+  if (policy === null || policy === undefined) return null;
+  return { serial: policy.serial, state: policy.state, why: policy.why };
 }
 
 /** Returns the jobs that the nodes reported last, each node's oldest first. */

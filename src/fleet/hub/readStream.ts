@@ -4,6 +4,7 @@ import {
   JetStreamApiError,
   jetstream,
   jetstreamManager,
+  type OrderedConsumerOptions,
 } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
 import type { z } from "zod";
@@ -50,27 +51,50 @@ export async function readStream<T>(
 ): Promise<StreamPart<T>> {
   const prefix = { NODES: "ffrtmp.node.", RESULTS: "ffrtmp.result." }[stream];
   const hubNowMs = await hubTime(connection, stream);
-  const consumer = await jetstream(connection).consumers.get(stream, {
-    filter_subjects: `${prefix}${node ?? "*"}`,
+  const raw = await readMessages(connection, stream, `${prefix}${node ?? "*"}`, {
     ...(onlyLast ? { deliver_policy: DeliverPolicy.LastPerSubject } : {}),
     ...(sinceMs === undefined
       ? {}
       : { deliver_policy: DeliverPolicy.StartTime, opt_start_time: new Date(sinceMs).toISOString() }),
   });
-  const messages: Stored<T>[] = [];
+  const messages = raw.map(({ subject, atMs, data }) => ({
+    node: subject.slice(prefix.length),
+    atMs,
+    message: parseMessage(schema, data),
+  }));
+  return { messages, hubNowMs };
+}
+
+/** A message of any stream. */
+export interface RawMessage {
+  readonly subject: string;
+  /** Its number in the stream. */
+  readonly seq: number;
+  /** As of `Stored`. */
+  readonly atMs: number;
+  readonly data: Uint8Array;
+}
+
+/** Reads the messages of a subject, or of a pattern of subjects, up to now, the oldest first. */
+export async function readMessages(
+  connection: NatsConnection,
+  stream: string,
+  subjects: string,
+  options: Partial<OrderedConsumerOptions> = {},
+): Promise<RawMessage[]> {
+  const consumer = await jetstream(connection).consumers.get(stream, {
+    filter_subjects: subjects,
+    ...options,
+  });
+  const messages: RawMessage[] = [];
   let { num_pending: pending } = await consumer.info();
   while (pending > 0) {
     const before = messages.length;
-    for await (const { subject, info, data } of await consumer.fetch({
+    for await (const { subject, seq, info, data } of await consumer.fetch({
       max_messages: BATCH,
       expires: WAIT_MS,
     })) {
-      const message = parseMessage(schema, data);
-      messages.push({
-        node: subject.slice(prefix.length),
-        atMs: Math.round(info.timestampNanos / 1e6),
-        message,
-      });
+      messages.push({ subject, seq, atMs: Math.round(info.timestampNanos / 1e6), data });
       pending = info.pending;
       if (pending === 0) break;
     }
@@ -81,7 +105,7 @@ export async function readStream<T>(
       throw new Refusal(`the hub did not send all of its stream ${stream}`, "run the command again");
   }
   await consumer.delete();
-  return { messages, hubNowMs };
+  return messages;
 }
 
 async function hubTime(connection: NatsConnection, stream: string): Promise<number> {

@@ -5,6 +5,9 @@ import { signedDocument } from "./signed.ts";
 /** A token of a subject, such as the id of a job. */
 const token = z.string().refine(isNodeName, "expected 1 to 63 letters, digits, - or _");
 
+/** The label of a job on its node that names the job of the fleet. */
+export const FLEET_JOB_LABEL = "fleet_job";
+
 /** The most attempts that a job can be given. */
 export const MAX_ATTEMPTS = 20;
 

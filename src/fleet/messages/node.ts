@@ -56,6 +56,8 @@ export const nodeMessage = z.object({
     .object({ from: z.enum(["node", "fleet"]), by: z.string(), reason: z.string() })
     .nullable()
     .optional(),
+  /** The highest serial of a document about it that it has accepted; 0: none. */
+  desired: count.optional(),
   /** The policy of the fleet, as its `ffrtmp watch` has it: FleetPolicyReport. `null`: it follows no fleet, or none has run. */
   policy: z
     .object({
@@ -63,6 +65,7 @@ export const nodeMessage = z.object({
       in_force_ring: z.string().nullable(),
       serial: z.number().int().nullable(),
       highest: z.number().int(),
+      sent: z.string().nullable(),
       state: z.enum(["none", "applied", "refused", "unsupported", "ignored", "unselected"]),
       why: z.string().nullable(),
     })

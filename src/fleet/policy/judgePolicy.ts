@@ -19,7 +19,7 @@ export interface PolicyRecipient {
  */
 export type PolicyVerdict =
   | { verdict: "acceptable"; document: SignedDocument; body: PolicyBody }
-  | { verdict: "current" }
+  | { verdict: "current"; serial: number }
   | { verdict: "unselected" | "refused"; serial?: number; why: string };
 
 /** Judges a document by everything but the policy in it. The order matters: nothing is believed before the signature. */
@@ -32,7 +32,7 @@ export function judgePolicy(bytes: Uint8Array, to: PolicyRecipient): PolicyVerdi
   if (body.ring !== to.ring) return refused(`it is for the ring ${body.ring}, not for ${to.ring}`, serial);
   if (digestOf(body.yaml) !== body.sha256) return refused("its digest is not that of its text", serial);
   const order = compareWithKept(to.kept, document, serial, to.trusted);
-  if (order === "same") return { verdict: "current" };
+  if (order === "same") return { verdict: "current", serial };
   if (order === "older")
     return refused(
       `it is older than serial ${highestSerial(to.kept, to.trusted)}, which this node had already`,

@@ -9,6 +9,7 @@ import { compareWithKept, highestSerial, keep, keptDocument } from "../trust/kep
 import { readTrustedKeys, type TrustedKeys } from "../trust/trustedKeys.ts";
 import { judgePolicy } from "./judgePolicy.ts";
 import { keptOf, type PolicyMemory, readMemory, writeMemory } from "./memory.ts";
+import { digestOf } from "./selection.ts";
 
 /** Why a node's own ffrtmp cannot use the text of a policy. `isForbidden`: no node may. */
 export interface PolicyTextFault {
@@ -67,23 +68,24 @@ export class PolicyFollower {
     const read = readMemory(memoryFile);
     const memory = this.#updateDesired(read.memory, keys);
     const ring = this.#ringOf(memory, keys);
+    const placed = readForeign(this.#placed, MAX_MESSAGE_BYTES);
+    const sent = typeof placed === "object" && "bytes" in placed ? digestOf(placed.bytes) : null;
+    const view = { keys, ring, sent };
     const stay = (state: FleetPolicyReport["state"], why: string | null) =>
-      readingOf(memory, keys, ring, state, why);
-    if (fault !== undefined) return { ...stay("refused", fault), inForce: undefined };
+      readingOf(memory, view, state, why);
+    if (fault !== undefined) return withoutPolicy(stay("refused", fault));
     if (keys.size === 0)
-      return {
-        ...stay("ignored", "this machine trusts no operator of a fleet: ffrtmp fleet trust KEY"),
-        inForce: undefined,
-      };
+      return withoutPolicy(
+        stay("ignored", "this machine trusts no operator of a fleet: ffrtmp fleet trust KEY"),
+      );
     if (isIgnored)
-      return { ...stay("ignored", "the policy file of this machine says fleet: ignore"), inForce: undefined };
+      return withoutPolicy(stay("ignored", "the policy file of this machine says fleet: ignore"));
     // Without it, an older policy would look like a new one.
     if (read.fault !== undefined) return stay("refused", `${read.fault}. To begin anew, remove it`);
     const finish = (result: FleetPolicyReading) => {
       if (mayAccept && memory !== read.memory) writeMemory(memoryFile, memory);
       return result;
     };
-    const placed = readForeign(this.#placed, MAX_MESSAGE_BYTES);
     const current = inForceOf(memory, keys);
     if (placed === "missing") return finish(stay(current === undefined ? "none" : "applied", null));
     if ("fault" in placed) return finish(stay("refused", `${this.#placed} ${placed.fault}`));
@@ -92,7 +94,7 @@ export class PolicyFollower {
     const verdict = judgePolicy(placed.bytes, recipient);
     // The node may have come back to this ring.
     if (verdict.verdict === "current")
-      return this.#putInForce({ ...memory, in_force: ring }, ring, keys, mayAccept);
+      return this.#putInForce({ ...memory, in_force: ring }, view, verdict.serial, mayAccept);
     if (verdict.verdict !== "acceptable") {
       const subject = verdict.serial === undefined ? "the policy from the hub" : `serial ${verdict.serial}`;
       return finish(stay(verdict.verdict, `${subject}: ${verdict.why}`));
@@ -105,23 +107,18 @@ export class PolicyFollower {
       );
     const kept = keep(keptOf(memory, ring), document, body.serial);
     const rings = { ...memory.rings, [ring]: kept };
-    return this.#putInForce({ ...memory, rings, in_force: ring }, ring, keys, mayAccept);
+    return this.#putInForce({ ...memory, rings, in_force: ring }, view, body.serial, mayAccept);
   }
 
   /** A policy is not in force before it is remembered: after a restart, an older one would be accepted in its place. */
-  #putInForce(
-    accepted: PolicyMemory,
-    ring: string,
-    keys: ReadonlySet<string>,
-    mayAccept: boolean,
-  ): FleetPolicyReading {
+  #putInForce(accepted: PolicyMemory, of: Viewpoint, serial: number, mayAccept: boolean): FleetPolicyReading {
     const { memoryFile } = this.#options;
     const { memory } = readMemory(memoryFile);
     const mustWrite = mayAccept && !Bun.deepEquals(memory, accepted);
     const fault = mustWrite ? writeMemory(memoryFile, accepted) : undefined;
     return fault === undefined
-      ? readingOf(accepted, keys, ring, "applied", null)
-      : readingOf(memory, keys, ring, "refused", fault);
+      ? readingOf(accepted, of, "applied", null)
+      : readingOf(memory, of, "refused", `serial ${serial}: ${fault}`);
   }
 
   #readTrusted(): TrustedKeys {
@@ -159,20 +156,28 @@ function inForceOf(memory: PolicyMemory, trusted: ReadonlySet<string>): PolicyBo
   return isDocumentFault(body) ? undefined : body;
 }
 
+/** From where a memory is read: the keys that root trusts now, the ring of the node, and the digest of what was sent last. */
+interface Viewpoint {
+  readonly keys: ReadonlySet<string>;
+  readonly ring: string;
+  readonly sent: string | null;
+}
+
 function readingOf(
   memory: PolicyMemory,
-  trusted: ReadonlySet<string>,
-  ring: string,
+  { keys, ring, sent }: Viewpoint,
   state: FleetPolicyReport["state"],
   why: string | null,
 ): FleetPolicyReading {
-  const inForce = inForceOf(memory, trusted);
-  const highest = highestSerial(keptOf(memory, ring), trusted);
-  const ofRing = inForce?.ring ?? null;
-  return {
-    inForce,
-    report: { ring, in_force_ring: ofRing, serial: inForce?.serial ?? null, highest, state, why },
-  };
+  const inForce = inForceOf(memory, keys);
+  const highest = highestSerial(keptOf(memory, ring), keys);
+  const own = { ring, in_force_ring: inForce?.ring ?? null, serial: inForce?.serial ?? null, highest };
+  return { inForce, report: { ...own, sent, state, why } };
+}
+
+/** Root keeps the policy of the machine in force. */
+function withoutPolicy({ report }: FleetPolicyReading): FleetPolicyReading {
+  return { inForce: undefined, report: { ...report, serial: null, in_force_ring: null } };
 }
 
 function parseJson(bytes: Uint8Array): unknown {

@@ -10,7 +10,7 @@ export function isSelected(percent: number, node: string, sha256: string): boole
   return digest.readUInt32BE(0) % PARTS < (percent * PARTS) / 100;
 }
 
-/** Returns the digest by which a policy is known, in hex. */
-export function digestOf(yaml: string): string {
-  return new Bun.CryptoHasher("sha256").update(yaml).digest("hex");
+/** Returns the SHA-256 by which a policy, or the document with it, is known, in hex. */
+export function digestOf(content: string | Uint8Array): string {
+  return new Bun.CryptoHasher("sha256").update(content).digest("hex");
 }

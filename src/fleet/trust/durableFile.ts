@@ -1,4 +1,5 @@
 import {
+  chmodSync,
   closeSync,
   constants,
   fstatSync,
@@ -21,6 +22,8 @@ export function writeWhole(path: string, content: string | Uint8Array, mode: num
   // Left by a writer that was killed.
   rmSync(draft, { force: true });
   writeFileSync(draft, content, { mode, flag: "wx", flush: true });
+  // Whatever the umask is.
+  chmodSync(draft, mode);
   renameSync(draft, path);
   const directory = openSync(dirname(path), constants.O_RDONLY);
   try {

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describeErrno, errnoOf } from "../../sys/errno.ts";
 import { isSigningPublicKey } from "../keys/signingKey.ts";
+import { writeWhole } from "./durableFile.ts";
 
 /** The keys of a file; `fault` says why it cannot be used, and then no key is trusted. */
 export interface TrustedKeys {
@@ -31,4 +32,9 @@ export function readTrustedKeys(file: string): TrustedKeys {
     keys.add(key);
   }
   return { keys, fault: undefined };
+}
+
+/** Writes the file, which every user may read: its keys are public. Throws errors of the file system. */
+export function writeTrustedKeys(file: string, lines: readonly string[]): void {
+  writeWhole(file, lines.map((line) => `${line}\n`).join(""), 0o644);
 }

@@ -33,6 +33,15 @@ const WHY_NOT: Record<string, string> = {
 
 const LOCAL = "write it into /etc/ffrtmp/policy.yaml on the machine";
 
+/** Knows nothing of any machine: a policy is checked for nodes that are not this one. */
+export const ANY_MACHINE: Machine = {
+  findDisk: (device) => ({ device }),
+  programs: { has: () => true, list: () => [] },
+  cpus: () => undefined,
+  users: () => undefined,
+  groups: () => undefined,
+};
+
 /** Compiles the text of a policy of a fleet. `name` names it in messages; only `machine` reads anything. */
 export function loadFleetPolicy(
   text: string,

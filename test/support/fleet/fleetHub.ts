@@ -11,6 +11,7 @@ import { NATS_SERVER } from "./natsProgram.ts";
 /** A fleet whose hub runs on the loopback device. It ends with the sandbox. */
 export class FleetHub {
   readonly #sandbox: Sandbox;
+  #up: Bun.Subprocess | undefined;
   readonly port = freePort();
   readonly directory: string;
 
@@ -29,8 +30,7 @@ export class FleetHub {
 
   /** Runs a fleet command with the operator's keys. */
   run(...args: string[]): Promise<Ended> {
-    const [command = "", ...rest] = args;
-    return this.#sandbox.run(["fleet", command, "--dir", this.directory, ...rest]);
+    return this.#sandbox.run(["fleet", ...args, "--dir", this.directory]);
   }
 
   /** Runs a fleet command that must succeed, and returns its stdout. */
@@ -40,10 +40,17 @@ export class FleetHub {
     return stdout;
   }
 
+  /** Ends `fleet up`, and with it the server. */
+  async stop(): Promise<void> {
+    this.#up?.kill("SIGTERM");
+    await this.#up?.exited;
+  }
+
   /** Starts `fleet up`, and returns when the hub is ready. */
   async up(): Promise<{ process: Bun.Subprocess; serverPid: number }> {
     const args = ["fleet", "up", "--dir", this.directory, "--nats-server", NATS_SERVER];
     const process = this.#sandbox.start(args);
+    this.#up = process;
     // Its first line comes when the hub is ready.
     const { value } = await (process.stdout as ReadableStream<Uint8Array>).getReader().read();
     const serverPid = Number(/PID (\d+)/.exec(new TextDecoder().decode(value))?.[1]);

@@ -25,12 +25,25 @@ export async function invite(node: string, flags: InviteFlags): Promise<number> 
     pools: flags.pool,
   });
   const hub = [hubUrl(directory.read().hub)];
-  printOut(formatInvite({ node, hub, seed: key.seed, authority: directory.authority(), pools }));
+  const policyKey = publicPolicyKey(directory);
+  printOut(formatInvite({ node, hub, seed: key.seed, authority: directory.authority(), pools, policyKey }));
   printErr(
     `  on ${node}, as root: ffrtmp fleet join INVITE, with the line above. It contains the key of the node.`,
   );
   const code = await reloadHub(directory, probe, `${node} cannot connect yet`);
   return code === 0 ? await makeReady(flags, node, key, pools) : code;
+}
+
+/** The key may be on another machine. Then root of the node names its public part. */
+function publicPolicyKey(directory: FleetDirectory): string | null {
+  try {
+    return directory.signingKey("policy").publicKey;
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    warn(`the node will accept no policies of the fleet: ${error.message}`);
+    printErr("  where the key is: ffrtmp fleet key; then on the node: ffrtmp fleet trust KEY");
+    return null;
+  }
 }
 
 /**

@@ -1,11 +1,13 @@
-import { existsSync, mkdirSync } from "node:fs";
-import { dirname, join as joinPath } from "node:path";
+import { chmodSync, existsSync, mkdirSync, rmSync } from "node:fs";
+import { dirname, join as joinPath, resolve } from "node:path";
 import { stringify } from "yaml";
 import { connectToHub, HubRefusal } from "../../../fleet/hub/connection.ts";
 import { type Invite, parseInvite } from "../../../fleet/hub/invite.ts";
 import { writeAllPrivate } from "../../../fleet/keys/privateFile.ts";
 import { inboxPrefix } from "../../../fleet/messages/subjects.ts";
-import { NODE_CONFIG_FILE, type NodeConfigFile } from "../../../fleet/nodeConfig.ts";
+import { DEFAULT_RING, NODE_CONFIG_FILE, type NodeConfigFile } from "../../../fleet/nodeConfig.ts";
+import { trustedFile } from "../../../fleet/nodeFiles.ts";
+import { writeTrustedKeys } from "../../../fleet/trust/trustedKeys.ts";
 import { Refusal } from "../../../jobs/errors.ts";
 import { ROOT_STATE } from "../../../ledger/location.ts";
 import { GROUPS_FILE, IdNames, readNames } from "../../../linux/proc/idNames.ts";
@@ -19,6 +21,9 @@ interface JoinFlags {
   offline?: boolean;
   replace?: boolean;
   start?: boolean;
+  /** False with --no-policy. */
+  policy?: boolean;
+  ring?: string;
 }
 
 /** The group of the agent, which reads the key. Without it, root alone does. */
@@ -39,9 +44,15 @@ export async function join(text: string, flags: JoinFlags): Promise<number> {
       "to make it another node, add --replace",
     );
   if (!flags.offline) await check(invite);
-  write(file, invite, flags.label ?? {});
+  const trusted = flags.policy === false ? null : invite.policyKey;
+  write(file, invite, { labels: flags.label ?? {}, ring: flags.ring ?? DEFAULT_RING, trusted });
   printOut(oneLine(`this machine is node ${invite.node} of the fleet at ${invite.hub.join(", ")}`));
-  printErr(oneLine(`  written: ${file}, with ${KEY_FILE} and ${AUTHORITY_FILE} beside it`));
+  const names = [KEY_FILE, AUTHORITY_FILE, ...(trusted === null ? [] : ["trusted"])];
+  printErr(oneLine(`  written: ${file}, with ${names.join(", ")} beside it`));
+  if (trusted !== null)
+    printErr(
+      "  its ffrtmp watch follows the policies that this fleet's operator signs: fleet: ignore in its policy file ends that",
+    );
   const steps = nextSteps(flags.replace ?? false);
   if (flags.start) for (const step of steps) take(step);
   else
@@ -72,6 +83,8 @@ function nextSteps(isReplaced: boolean): Step[] {
   const start = {
     why: "",
     commands: [
+      // It follows the policies of the fleet from its next start on.
+      ["systemctl", "try-restart", "ffrtmp-watch"],
       ["systemctl", "enable", "--now", AGENT_SERVICE],
       // A running agent keeps the key that it has read.
       ...(isReplaced ? [["systemctl", "restart", AGENT_SERVICE]] : []),
@@ -126,29 +139,49 @@ async function check({ node, hub, seed, authority }: Invite): Promise<void> {
   }
 }
 
+interface NodeChoices {
+  readonly labels: Record<string, string>;
+  readonly ring: string;
+  /** The key whose policies the node accepts; `null`: it accepts none. */
+  readonly trusted: string | null;
+}
+
 /** Writes all files or none. The configuration takes its name last, because it is what makes the machine a node. */
 function write(
   file: string,
   { node, hub, seed, authority, pools }: Invite,
-  labels: Record<string, string>,
+  { labels, ring, trusted }: NodeChoices,
 ): void {
   const directory = dirname(file);
   const names = { nkey_file: KEY_FILE, ca_file: AUTHORITY_FILE };
-  const config: NodeConfigFile = { v: 1, node, hub: [...hub], ...names, labels, pools: [...pools] };
+  const of = { labels, pools: [...pools], ring, directory: resolve(directory) };
+  const config: NodeConfigFile = { v: 1, node, hub: [...hub], ...names, ...of };
   const gid = new IdNames(GROUPS_FILE).idOf(AGENT_GROUP, Date.now());
   const reader = gid === undefined ? {} : { gid };
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o755 });
+    makePublicDirectory(directory);
     const files = [
       [joinPath(directory, KEY_FILE), `${seed}\n`],
       [joinPath(directory, AUTHORITY_FILE), authority],
       [file, stringify(config)],
     ] as const;
     writeAllPrivate(files, reader);
+    // It replaces the keys of an earlier fleet. Every user may read it: the agent has none of root's rights.
+    if (trusted === null) rmSync(trustedFile(directory), { force: true });
+    else
+      writeTrustedKeys(trustedFile(directory), [`# the operator of the fleet at ${hub.join(", ")}`, trusted]);
   } catch (error) {
     throw new Refusal(
       `cannot write ${directory}: ${describeErrno(error)}`,
       "run it as root: sudo ffrtmp fleet join -",
     );
   }
+}
+
+/** The agent has none of root's rights, and reads there what root has decided. The umask of root would hide it. */
+function makePublicDirectory(directory: string): void {
+  const first = mkdirSync(directory, { recursive: true });
+  if (first === undefined) return;
+  for (let each = resolve(directory); each.length >= resolve(first).length; each = dirname(each))
+    chmodSync(each, 0o755);
 }

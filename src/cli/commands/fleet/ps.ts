@@ -37,6 +37,9 @@ function columns(style: TimeStyle, hubNowMs: number): Column<NodeJson>[] {
     },
     { heading: "SLA 24H", right: true, yields: 7, text: slaText },
     { heading: "WATCH", yields: 4, text: ({ watch }) => watch ?? "-" },
+    { heading: "RING", yields: 8, text: ({ ring }) => ring ?? "-" },
+    { heading: "POLICY", yields: 9, text: policyText },
+    { heading: "CORDONED", yields: 10, text: cordonText },
     { heading: "FFRTMP", yields: 3, text: ({ ffrtmp }) => ffrtmp ?? "-" },
     { heading: "CPUS", right: true, yields: 2, text: ({ cpus }) => countText(cpus) },
     { heading: "LABELS", yields: 1, text: labelsText },
@@ -51,6 +54,17 @@ function stateText({ state, last_report_age_seconds: age }: NodeJson): string {
 
 export function timeText(time: string | null, style: TimeStyle, nowMs: number): string {
   return time === null ? "-" : formatTime(Date.parse(time), style, nowMs);
+}
+
+/** The serial in force, and what became of a later one. */
+function policyText({ policy }: NodeJson): string {
+  if (policy === null) return "-";
+  const inForce = policy.serial?.toString() ?? "local";
+  return policy.state === "applied" || policy.state === "none" ? inForce : `${inForce} (${policy.state})`;
+}
+
+function cordonText({ cordoned }: NodeJson): string {
+  return cordoned === null ? "-" : `by ${cordoned.by}: ${cordoned.reason}`;
 }
 
 function countText(count: number | null): string {

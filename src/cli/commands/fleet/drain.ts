@@ -1,0 +1,80 @@
+import { FLEET_JOB_LABEL } from "../../../fleet/messages/job.ts";
+import type { NodeMessage } from "../../../fleet/messages/node.ts";
+import { formatDuration } from "../../../jobs/duration.ts";
+import { firstSignal } from "../../../sys/ownSignals.ts";
+import { oneLine } from "../../../sys/visibleText.ts";
+import { signalNumber } from "../../../sys/waitStatus.ts";
+import { printErr, printOut, warn } from "../../output/messages.ts";
+import { type CordonFlags, changeNode } from "./cordon.ts";
+import { readReports } from "./operator.ts";
+import { withHub } from "./session.ts";
+
+interface DrainFlags extends Omit<CordonFlags, "reason" | "config"> {
+  reason?: string;
+  wait?: boolean;
+  /** ms. */
+  timeout?: number;
+}
+
+const POLL_MS = 1000;
+/** As timeout(1). */
+const TIMED_OUT = 124;
+
+/** Cordons a node, and with --wait waits until the jobs that the fleet gave it have ended. It ends none. */
+export async function drain(node: string, flags: DrainFlags): Promise<number> {
+  const desired = await changeNode(node, flags, { cordon: { reason: flags.reason ?? "drain" } });
+  printOut(oneLine(`${node} claims no further jobs as soon as it knows; its jobs run on`));
+  if (!flags.wait) return 0;
+  const interrupted = firstSignal();
+  const endMs = performance.now() + (flags.timeout ?? Number.POSITIVE_INFINITY);
+  return withHub(flags, async (connection, directory) => {
+    let shown = "";
+    for (;;) {
+      const [reporting] = await readReports(connection, directory, node);
+      const state = stateOf(reporting?.report, desired.serial);
+      const isSilent = reporting?.node.state !== "up";
+      const text = `${isSilent ? `${node} is ${reporting?.node.state ?? "not known"}; it reported last: ` : ""}${state.text}`;
+      if (text !== shown) printErr(oneLine(`  ${text}`));
+      shown = text;
+      if (state.isDrained && !isSilent) {
+        printOut(oneLine(`${node} is drained: no job of the fleet runs there${state.others}`));
+        return 0;
+      }
+      if (performance.now() >= endMs) {
+        warn(
+          `no longer waiting after ${formatDuration(flags.timeout ?? 0)}; ${node} stays cordoned: ${text}`,
+        );
+        return TIMED_OUT;
+      }
+      const signal = await Promise.race([interrupted, Bun.sleep(POLL_MS)]);
+      if (signal === undefined) continue;
+      warn(
+        `${signal}: no longer waiting; ${node} stays cordoned. To end that: ffrtmp fleet uncordon ${node}`,
+      );
+      return 128 + (signalNumber(signal) ?? 0);
+    }
+  });
+}
+
+/** `others`: the jobs that run there for other reasons, as the end of a sentence. */
+function stateOf(
+  report: NodeMessage | undefined,
+  serial: number,
+): { isDrained: boolean; text: string; others: string } {
+  if (report === undefined) return { isDrained: false, text: "it has not reported yet", others: "" };
+  if ((report.desired ?? 0) < serial || !report.cordoned)
+    return { isDrained: false, text: "it does not know of the cordon yet", others: "" };
+  if (report.fault !== null) return { isDrained: false, text: `it reports: ${report.fault}`, others: "" };
+  const ofFleet = report.jobs.filter(({ labels }) => labels[FLEET_JOB_LABEL] !== undefined).length;
+  // A report has room for 200 jobs, and the rest can be of any kind.
+  const unknown = report.more;
+  const count = report.jobs.length - ofFleet;
+  const others = count === 0 ? "" : `; ${count} other ${count === 1 ? "job runs" : "jobs run"} on`;
+  const isDrained = ofFleet === 0 && unknown === 0;
+  const more = unknown === 0 ? "" : `, and ${unknown} that it did not list`;
+  return {
+    isDrained,
+    text: `${ofFleet} ${ofFleet === 1 ? "job of the fleet runs" : "jobs of the fleet run"} there${more}${others}`,
+    others,
+  };
+}
