@@ -1,4 +1,4 @@
-import { JetStreamError } from "@nats-io/jetstream";
+import { JetStreamApiError, JetStreamError } from "@nats-io/jetstream";
 import { AuthorizationError, errors, type NatsConnection } from "@nats-io/nats-core";
 import { Refusal } from "../../jobs/errors.ts";
 import { describeCode } from "../../sys/errno.ts";
@@ -150,11 +150,16 @@ const NETWORK_FAULTS: Record<string, string> = {
 export function explainFailure(error: unknown, action: string): unknown {
   if (!HUB_ERRORS.some((kind) => error instanceof kind)) return error;
   const { message } = error as Error;
-  return new Refusal(`cannot ${action}: the hub says: ${message}`, "look into the log of nats-server");
+  const hint = /storage resources/.test(message)
+    ? "make room on the disk of the hub: nats-server uses three quarters of what is free"
+    : "look into the log of nats-server";
+  return new Refusal(`cannot ${action}: the hub says: ${message}`, hint);
 }
 
 const HUB_ERRORS = [
   JetStreamError,
+  // It is none of the former.
+  JetStreamApiError,
   errors.ClosedConnectionError,
   errors.ConnectionError,
   errors.NoRespondersError,

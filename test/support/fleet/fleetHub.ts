@@ -15,9 +15,9 @@ export class FleetHub {
   readonly port = freePort();
   readonly directory: string;
 
-  constructor(sandbox: Sandbox) {
+  constructor(sandbox: Sandbox, name = "fleet") {
     this.#sandbox = sandbox;
-    this.directory = sandbox.path("fleet");
+    this.directory = sandbox.path(name);
   }
 
   /** Makes the keys of a new fleet and starts its hub. */
