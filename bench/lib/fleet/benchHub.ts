@@ -29,7 +29,14 @@ export class BenchHub implements AsyncDisposable {
     this.#directory.create({ host: "127.0.0.1", port });
     const { key } = this.#directory.addNode("one-more");
     const authority = this.#directory.authority();
-    this.invite = formatInvite({ node: "one-more", hub: [this.url], seed: key.seed, authority, pools: [], policyKey: null });
+    this.invite = formatInvite({
+      node: "one-more",
+      hub: [this.url],
+      seed: key.seed,
+      authority,
+      pools: [],
+      policyKey: null,
+    });
     const keys = Array.from({ length: count }, (_, index) => ({ node: `edge-${index}`, ...createNKey() }));
     this.nodes = keys;
     const { admin, probes, nodes } = this.#directory.read();
