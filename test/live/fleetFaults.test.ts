@@ -171,23 +171,26 @@ live(
   },
 );
 
-live("a hub on a small disk gets smaller streams, and says so; one without room is refused with a way out", async () => {
-  for (const [room, said] of [
-    ["700MB", /created .*RESULTS \(up to 256 MiB: the disk has no room for more\)/],
-    ["10MB", /insufficient storage(.|\n)*try: make room on the disk of the hub/],
-  ] as const) {
-    const hub = new FleetHub(sandbox(), `fleet-${room}`);
-    await hub.must("init", `127.0.0.1:${hub.port}`);
-    const file = `${hub.directory}/hub/nats-server.conf`;
-    const text = readFileSync(file, "utf8");
-    writeFileSync(file, text.replace("sync_interval: always", `$&\n  max_file_store: ${room}`));
-    sandbox().spawn([NATS_SERVER, "--config", "nats-server.conf"], { cwd: `${hub.directory}/hub` });
-    let output = "";
-    await until(`setup says so with ${room}`, async () => {
-      const { stdout, stderr } = await hub.run("setup");
-      output += stdout + stderr;
-      return said.test(output);
-    });
-    expect(output).not.toContain("internal error");
-  }
-});
+live(
+  "a hub on a small disk gets smaller streams, and says so; one without room is refused with a way out",
+  async () => {
+    for (const [room, said] of [
+      ["700MB", /created .*RESULTS \(up to 256 MiB: the disk has no room for more\)/],
+      ["10MB", /insufficient storage(.|\n)*try: make room on the disk of the hub/],
+    ] as const) {
+      const hub = new FleetHub(sandbox(), `fleet-${room}`);
+      await hub.must("init", `127.0.0.1:${hub.port}`);
+      const file = `${hub.directory}/hub/nats-server.conf`;
+      const text = readFileSync(file, "utf8");
+      writeFileSync(file, text.replace("sync_interval: always", `$&\n  max_file_store: ${room}`));
+      sandbox().spawn([NATS_SERVER, "--config", "nats-server.conf"], { cwd: `${hub.directory}/hub` });
+      let output = "";
+      await until(`setup says so with ${room}`, async () => {
+        const { stdout, stderr } = await hub.run("setup");
+        output += stdout + stderr;
+        return said.test(output);
+      });
+      expect(output).not.toContain("internal error");
+    }
+  },
+);
