@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { discovery } from "./discovery.ts";
 import { endurance } from "./endurance.ts";
+import { fleet } from "./fleet.ts";
 import { footprint } from "./footprint.ts";
 import { idle } from "./idle.ts";
 import { intent } from "./intent.ts";
@@ -35,6 +36,7 @@ const BENCHMARKS: Record<string, Benchmark> = {
   reload,
   placement,
   shares,
+  fleet,
   endurance,
   soak,
 };

@@ -62,6 +62,14 @@ need_cron() {
   need_files cron cron=usr/sbin/cron
 }
 
+# Puts an OpenSSH server into ~/.cache/ffrtmp. Installing the package would start it, and create a user.
+need_sshd() {
+  if [ -x /usr/sbin/sshd ] || [ -x "$HOME/.cache/ffrtmp/sshd" ]; then return 0; fi
+  need_files sshd openssh-server=usr/sbin/sshd "libwrap0=usr/lib/$(uname -m)-linux-gnu/libwrap.so.0.7.6"
+  # The name under which sshd loads it.
+  ln -sf libwrap.so.0.7.6 "$HOME/.cache/ffrtmp/libwrap.so.0"
+}
+
 # Puts a whole Slurm into ~/.cache/ffrtmp/slurm: 14 MB. Installing its packages would start services.
 need_slurm() {
   local directory=$HOME/.cache/ffrtmp/slurm work

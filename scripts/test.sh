@@ -30,6 +30,7 @@ need_nginx
 need_cron
 need_slurm
 need_nats_server
+need_sshd
 build
 
 passed=0 failed=0 skipped=0 failures=""

@@ -36,6 +36,7 @@ try {
   // No promise, unless it is needed: its first use takes 0.05 ms.
   if (code !== undefined) exitNow(typeof code === "number" ? code : await code);
   if (!isRun) Bun.unsafe.setJITPolicy(JIT_POLICY);
+  if (process.argv[2] === "fleet") await continueAgent();
   if (process.argv[2] === "meter") (await import("./daemon/meter/wait.ts")).waitForFirstRequest();
   await runProgram();
 } catch (error) {
@@ -50,6 +51,15 @@ function runAgain(): number | Promise<number> | undefined {
   if (launch === undefined) return undefined;
   if (launch.isRecorded) return waitForPlainJob(launchHost, launch, rest);
   return import("./cli/commands/plainRun.ts").then((full) => full.observePlainRun(launch));
+}
+
+/** A new start of the agent of a fleet reads no command line. */
+async function continueAgent(): Promise<void> {
+  if (process.env["FFRTMP_FLEET_AGENT"] === undefined) return;
+  const { takeAgentSettings } = await import("./fleet/agent/newStart.ts");
+  const settings = takeAgentSettings(process.env);
+  if (settings === undefined) return;
+  exitNow(await (await import("./cli/commands/fleetAgentStart.ts")).serveAsAgent(settings));
 }
 
 async function runProgram(): Promise<void> {

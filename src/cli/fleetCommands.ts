@@ -62,6 +62,7 @@ export const FLEET_COMMANDS: Record<string, CommandDefinition> = {
         .option("--label <name=value>", "give the node a label; repeatable", parseLabel)
         .option("--offline", "do not check the connection to the hub")
         .option("--replace", "replace the node that this machine is")
+        .option("--start", "let the agent read the ledger, and enable and start its service")
         .option("--ring <ring>", "belong to this ring of policies (default: stable)", parseRing)
         .option("--no-policy", "accept no policies of the fleet; ffrtmp fleet trust KEY does later")
         .option("--config <file>", "write this file (default: /etc/ffrtmp/fleet/node.yaml)")

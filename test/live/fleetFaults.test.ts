@@ -1,5 +1,5 @@
 import { expect } from "bun:test";
-import { chmodSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { connectAsNode, FleetHub } from "../support/fleet/fleetHub.ts";
 import { someLiveJob, someReport } from "../support/fleet/messages.ts";
@@ -134,3 +134,63 @@ live("a key that every user can read is refused, and so is an authority without 
   chmodSync(admin, 0o604);
   expect((await hub.run("ps")).stderr).toContain("every user of this machine can use it");
 });
+
+live(
+  "a machine that was copied with its state is refused where its results differ, and ps says so",
+  async () => {
+    const hub = await FleetHub.start(sandbox());
+    const config = await joinHub(hub, "edge-1");
+    const copy = sandbox().path("copy");
+    sandbox().adoptState(copy);
+    const onCopy = { env: { FFRTMP_STATE: copy } };
+    await sandbox().run(["run", "--job-id", "before", "--", "true"]);
+    cpSync(sandbox().state, copy, { recursive: true });
+    await sandbox().run(["run", "--job-id", "of-the-original", "--", "true"]);
+    await sandbox().run(["run", "--job-id", "of-the-copy", "--", "true"], onCopy);
+    startAgent(config);
+    const stored = () => hub.must("results");
+    await until("the original has sent its results", async () =>
+      (await stored()).includes("of-the-original"),
+    );
+    const errors = sandbox().path("copy.log");
+    const outputs = { stdout: "ignore", stderr: openSync(errors, "w") } as const;
+    sandbox().start(["fleet", "agent", "--config", config], { ...outputs, ...onCopy });
+    await until("the copy says so", () =>
+      readFileSync(errors, "utf8").includes(
+        "no result is sent: the hub has results of this ledger up to number 2 that are not in it",
+      ),
+    );
+    // Both report as one node, in turns.
+    await until("ps says so", async () => /^edge-1 +refused .*cloned/m.test(await hub.must("ps")));
+    await sandbox().run(["run", "--job-id", "later", "--", "true"]);
+    await until("the original goes on", async () => (await stored()).includes("later"));
+    const jobs = JSON.parse(await hub.must("results", "--json")).map(
+      ({ job_id }: { job_id: string }) => job_id,
+    );
+    expect(jobs.sort()).toEqual(["before", "later", "of-the-original"]);
+  },
+);
+
+live(
+  "a hub on a small disk gets smaller streams, and says so; one without room is refused with a way out",
+  async () => {
+    for (const [room, said] of [
+      ["700MB", /created .*RESULTS \(up to 256 MiB: the disk has no room for more\)/],
+      ["10MB", /insufficient storage(.|\n)*try: make room on the disk of the hub/],
+    ] as const) {
+      const hub = new FleetHub(sandbox(), `fleet-${room}`);
+      await hub.must("init", `127.0.0.1:${hub.port}`);
+      const file = `${hub.directory}/hub/nats-server.conf`;
+      const text = readFileSync(file, "utf8");
+      writeFileSync(file, text.replace("sync_interval: always", `$&\n  max_file_store: ${room}`));
+      sandbox().spawn([NATS_SERVER, "--config", "nats-server.conf"], { cwd: `${hub.directory}/hub` });
+      let output = "";
+      await until(`setup says so with ${room}`, async () => {
+        const { stdout, stderr } = await hub.run("setup");
+        output += stdout + stderr;
+        return said.test(output);
+      });
+      expect(output).not.toContain("internal error");
+    }
+  },
+);

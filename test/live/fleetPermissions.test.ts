@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect } from "bun:test";
 import { DirectMsgHeaders, jetstream, jetstreamManager } from "@nats-io/jetstream";
-import { headers, type NatsConnection, PermissionViolationError } from "@nats-io/transport-node";
+import { headers, type NatsConnection, PermissionViolationError } from "@nats-io/nats-core";
 import type { Invite } from "../../src/fleet/hub/invite.ts";
 import { ADMIN_INBOX } from "../../src/fleet/hub/permissions.ts";
 import { makeAuthority } from "../../src/fleet/keys/authority.ts";

@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from "bun:test";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { askHost } from "../../src/cli/remote/ssh.ts";
-import { useSandbox } from "../support/sandbox.ts";
+import { eventually, isRunning, until, useSandbox } from "../support/sandbox.ts";
 import { makeStandInSsh, startJobOn } from "../support/standInSsh.ts";
 
 // `--on`: other machines are state directories here, and ssh is a stand-in that runs the command in one of them.
@@ -77,6 +77,21 @@ test("the health of several machines is that of the worst", async () => {
   expect(stderr).toContain("ffrtmp: down: ");
   expect(code).toBe(3);
 });
+
+test.each(["SIGTERM", "SIGINT", "SIGHUP"] as const)(
+  "%s ends the ssh of a machine that is silent, too",
+  async (signal) => {
+    const child = sandbox().start(["ps", "--on", "silent"], { env });
+    const ssh = await eventually("its ssh is silent", () => {
+      const children = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, "utf8").trim();
+      const isSilent = children && readFileSync(`/proc/${children}/comm`, "utf8").trim() === "sleep";
+      return isSilent ? Number(children) : undefined;
+    });
+    child.kill(signal);
+    expect(await child.exited).toBe(128 + { SIGTERM: 15, SIGINT: 2, SIGHUP: 1 }[signal]);
+    await until("its ssh has ended", () => !isRunning(ssh));
+  },
+);
 
 test("a machine that is silent holds up the others for a bounded time", async () => {
   const before = process.env["PATH"];

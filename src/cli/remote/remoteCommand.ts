@@ -1,4 +1,6 @@
+import { firstSignal } from "../../sys/ownSignals.ts";
 import { oneLine } from "../../sys/visibleText.ts";
+import { signalNumber } from "../../sys/waitStatus.ts";
 import { printError, printJson, printOut, writeOut } from "../output/messages.ts";
 import { tableWidth } from "../output/terminal.ts";
 import { parseHosts } from "./hosts.ts";
@@ -10,6 +12,8 @@ const INCOMPLETE = 1;
 const NO_PROBLEM = 0;
 /** health of a machine that does not answer. */
 const HEALTH_UNKNOWN = 3;
+/** The exit code of a command that a signal has ended, without its number, as shells say it. */
+const FATAL_SIGNAL = 128;
 
 export interface RemoteFlags {
   on: string;
@@ -34,7 +38,8 @@ export async function runOnHosts(
   const words = withoutOption(argv, "--on");
   const once = command === "stats" && !words.includes("--once") ? ["--once"] : [];
   const asked = [command, ...words, ...once];
-  const answers = await Promise.all(parseHosts(flags.on).map((host) => askHost(host, asked)));
+  const answers = await askAll(parseHosts(flags.on), asked);
+  if (typeof answers === "string") return FATAL_SIGNAL + (signalNumber(answers) ?? 0);
   const outputs: Output[] = [];
   let exitCode = NO_PROBLEM;
   for (const answer of answers) {
@@ -50,6 +55,22 @@ export async function runOnHosts(
   else if (command === "health") printLines(outputs);
   else printMergedTables(outputs, tableWidth(flags));
   return exitCode;
+}
+
+/**
+ * Asks all machines at the same time. A signal that ends this command ends its own ssh too, which would wait on for a machine
+ * that is silent. Returns the name of the signal then.
+ */
+async function askAll(hosts: readonly string[], words: readonly string[]): Promise<RemoteAnswer[] | string> {
+  const abort = new AbortController();
+  const ended = firstSignal().then((signal) => {
+    abort.abort();
+    return signal;
+  });
+  return Promise.race([
+    Promise.all(hosts.map((host) => askHost(host, words, { signal: abort.signal }))),
+    ended,
+  ]);
 }
 
 /** Returns why a machine has no part in the output. The exit code of `health` is a finding. */

@@ -1,5 +1,3 @@
-import { watchLedgerFile } from "../../ledger/database.ts";
-import { stampOfLedger } from "../../ledger/readOnly.ts";
 import { ResultSender } from "../chain/sender.ts";
 import { Backoff } from "./backoff.ts";
 import type { AgentDispatch, DispatchConnection } from "./dispatchOnDemand.ts";
@@ -7,12 +5,17 @@ import { DocumentFollower } from "./documentFollower.ts";
 import type { DocumentKeeper } from "./documentKeeper.ts";
 import { FaultLog } from "./faultLog.ts";
 import { Hub, isKeyRefused } from "./hub.ts";
-import { LedgerFault, type NodeLedger } from "./nodeLedger.ts";
+import { type AgentLedger, LedgerFault } from "./nodeLedger.ts";
 import type { NodeFacts, SenderState } from "./nodeState.ts";
 import { CHANGE_INTERVAL_MS, StatePublisher } from "./statePublisher.ts";
 
 /** Results of jobs that end within this time share a message. */
 const GATHER_MS = 500;
+/**
+ * The pause after a message that was stored. The first result after a pause leaves at once, and those of a node on which a job
+ * ends every few seconds share messages: each one costs the hub a write to its disk.
+ */
+const PACE_MS = 5000;
 /** The pause after a failure, and while a ledger is refused or cannot be read. */
 const RETRY_MS = 5000;
 /** The longest pause while the hub does not store results. Each try sends up to 256 KiB, and all nodes of a full hub try. */
@@ -28,11 +31,11 @@ const MAX_REFUSED_WAIT_MS = 300_000;
 
 export interface AgentOptions {
   facts: NodeFacts;
-  ledger: NodeLedger;
+  ledger: AgentLedger;
   /** Where the documents of the fleet are kept. */
   documents: DocumentKeeper;
-  /** The seed of the node's NKey. */
-  seed: Uint8Array;
+  /** The seed of the node's NKey (SU…). */
+  seed: string;
   /** Takes jobs of the fleet. */
   dispatcher: AgentDispatch;
   /** Writes one line for the operator. */
@@ -78,7 +81,7 @@ export class FleetAgent {
         continue;
       }
       for (const wait of Object.values(waits)) wait.reset();
-      const watch = watchLedgerFile(this.#options.ledger.path, () => this.#wake.resolve());
+      const watch = this.#options.ledger.watch(() => this.#wake.resolve());
       try {
         await this.#serve(hub);
       } finally {
@@ -145,7 +148,7 @@ export class FleetAgent {
         documents.refresh();
         confirmAtMs = performance.now() + CONFIRM_INTERVAL_MS;
       }
-      const stamp = stampOfLedger(ledger.path);
+      const stamp = ledger.stamp();
       if (stamp !== settled || sender.sent === undefined) settled = undefined;
       if (hub.isConnected && settled === undefined && performance.now() >= this.#sendAtMs) {
         if (await this.#sendResults(sender)) settled = stamp;
@@ -209,6 +212,7 @@ export class FleetAgent {
     const wait = (ms: number) => {
       this.#sendAtMs = performance.now() + ms;
     };
+    let pauseMs = GATHER_MS;
     try {
       for (let steps = 0; steps < MAX_STEPS && !this.#isStopped; steps++) {
         const step = await sender.step();
@@ -228,7 +232,8 @@ export class FleetAgent {
           state.fault = undefined;
           this.#retry.reset();
         }
-        wait(GATHER_MS);
+        if (step.kind === "sent") pauseMs = PACE_MS;
+        wait(step.kind === "idle" ? pauseMs : GATHER_MS);
         if (step.kind !== "sent") return step.kind === "idle";
       }
     } catch (error) {

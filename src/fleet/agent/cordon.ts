@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { z } from "zod";
+import * as z from "zod/mini";
 import { describeErrno, errnoOf } from "../../sys/errno.ts";
 import { type DesiredBody, desiredBody } from "../messages/control.ts";
 import { isDocumentFault, openDocument } from "../messages/signed.ts";

@@ -1,18 +1,18 @@
+import { readFileSync } from "node:fs";
 import {
   AuthorizationError,
-  connect,
+  type ConnectionOptions,
   createInbox,
   errors,
   headers,
   type Msg,
   type MsgHdrs,
   type NatsConnection,
-  type NodeConnectionOptions,
-  nkeyAuthenticator,
   RequestError,
-} from "@nats-io/transport-node";
+} from "@nats-io/nats-core";
 import type { Head } from "../chain/chain.ts";
 import type { ChainHub } from "../chain/sender.ts";
+import { connect } from "../client/connect.ts";
 import { lacksDispatch } from "../hub/serverVersion.ts";
 import { chainHead } from "../messages/results.ts";
 import {
@@ -73,8 +73,8 @@ export class Hub implements ChainHub, DocumentHub {
   }
 
   /** Connects once. Throws what the client throws: the hub is not reachable, not trusted, or does not know the key. */
-  static async connect(config: NodeConfig, seed: Uint8Array): Promise<Hub> {
-    return new Hub(await connect(connectionOptions(config, seed)), config.node);
+  static async connect(config: NodeConfig, seed: string): Promise<Hub> {
+    return new Hub(await connect(connectionOptions(config), seed), config.node);
   }
 
   get isConnected(): boolean {
@@ -254,14 +254,15 @@ function jsonOf(message: Msg): unknown {
   }
 }
 
-function connectionOptions(config: NodeConfig, seed: Uint8Array): NodeConnectionOptions {
+function connectionOptions(config: NodeConfig): ConnectionOptions {
   const isPlain = config.hub.every((url) => url.startsWith("nats://"));
   return {
     name: `ffrtmp fleet agent ${config.node}`,
     servers: config.hub.map((url) => url.replace(/^\w+:\/\//, "")),
-    authenticator: nkeyAuthenticator(seed),
     // With these options, the client refuses a server that offers no TLS.
-    ...(isPlain ? {} : { tls: config.caFile === undefined ? {} : { caFile: config.caFile } }),
+    ...(isPlain
+      ? {}
+      : { tls: config.caFile === undefined ? {} : { ca: readFileSync(config.caFile, "utf8") } }),
     inboxPrefix: inboxPrefix(config.node),
     timeout: CONNECT_TIMEOUT_MS,
     pingInterval: PING_INTERVAL_MS,

@@ -1,4 +1,4 @@
-import { headers, type Msg } from "@nats-io/transport-node";
+import { headers, type Msg } from "@nats-io/nats-core";
 import type { ClaimAnswer, ClaimHub } from "../dispatch/claimHub.ts";
 import type { AttemptName } from "../dispatch/spool.ts";
 import { attemptId, type Claim, claimMessage, type Loss, lossMessage, type Offer } from "../messages/job.ts";

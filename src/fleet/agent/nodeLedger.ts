@@ -1,19 +1,43 @@
 import { dirname, join } from "node:path";
 import { resultJson } from "../../jobs/json.ts";
 import { shownCommand } from "../../jobs/model/secrets.ts";
-import { describeReadTrouble, isDamage, isMediumTrouble, type Row } from "../../ledger/database.ts";
+import {
+  describeReadTrouble,
+  isDamage,
+  isMediumTrouble,
+  type Row,
+  watchLedgerFile,
+} from "../../ledger/database.ts";
 import { InboxView } from "../../ledger/inbox/inboxView.ts";
 import { INBOX } from "../../ledger/location.ts";
 import { IS_OPEN, type NumberedResult, Outbox } from "../../ledger/outbox.ts";
 import { readLedgerFile, stampOfLedger } from "../../ledger/readOnly.ts";
+import type { FileWatch } from "../../linux/fileWatch.ts";
 import type { ResultSource } from "../chain/sender.ts";
 import type { ResultLine } from "../messages/results.ts";
 
 /** The ledger cannot be read. Its message says why, and what to do. */
 export class LedgerFault extends Error {}
 
+/** The public members of an `Outbox`. */
+export type OutboxView = Pick<Outbox, keyof Outbox>;
+
+/** What the agent reads of a node: a ledger, or one that exists in memory only. */
+export interface AgentLedger {
+  /** Returns a text that changes with each write; `""` where there is no ledger. */
+  stamp(): string;
+  /** Calls back soon after a write. `undefined`: the stamp must be polled. */
+  watch(onWrite: () => void): FileWatch | undefined;
+  /** Reads in one transaction. Throws a LedgerFault. */
+  read<T>(read: (outbox: OutboxView) => T): T;
+  /** Reads what the chain needs, in one transaction. */
+  readonly readSource: <T>(read: (source: ResultSource) => T) => T;
+  /** Returns the rows of open jobs that may not be in the ledger yet. */
+  readInbox(): Row[];
+}
+
 /** A ledger as the agent sees it, which changes nothing in its directory. */
-export class NodeLedger {
+export class NodeLedger implements AgentLedger {
   readonly path: string;
   readonly #withCommands: boolean;
   readonly #inbox: InboxView;
@@ -22,6 +46,14 @@ export class NodeLedger {
     this.path = path;
     this.#withCommands = withCommands;
     this.#inbox = new InboxView(join(dirname(path), INBOX), report);
+  }
+
+  stamp(): string {
+    return stampOfLedger(this.path);
+  }
+
+  watch(onWrite: () => void): FileWatch | undefined {
+    return watchLedgerFile(this.path, onWrite);
   }
 
   /** Reads in one transaction. Throws a LedgerFault, and what else `readLedgerFile` throws. */

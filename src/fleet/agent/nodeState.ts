@@ -4,7 +4,7 @@ import { readDaemonReport } from "../../daemon/status.ts";
 import { isoTime } from "../../jobs/json.ts";
 import { type OpenJob, observerOf, startedMsOf } from "../../jobs/model/job.ts";
 import { shownCommand } from "../../jobs/model/secrets.ts";
-import type { Outbox, Totals } from "../../ledger/outbox.ts";
+import type { Totals } from "../../ledger/outbox.ts";
 import { readHierarchies } from "../../linux/cgroup/hierarchies.ts";
 import type { Host } from "../../linux/host.ts";
 import { readMemoryTotalBytes } from "../../linux/memory.ts";
@@ -12,7 +12,7 @@ import { countOnlineCpus } from "../../linux/onlineCpus.ts";
 import type { LiveJob, NodeMessage } from "../messages/node.ts";
 import type { NodeConfig } from "../nodeConfig.ts";
 import type { NodeControl } from "./documentKeeper.ts";
-import type { NodeLedger } from "./nodeLedger.ts";
+import type { AgentLedger, OutboxView } from "./nodeLedger.ts";
 
 const MAX_JOBS = 200;
 /** Of 256 KiB that the hub accepts. Operators choose the lengths of labels, and processes those of commands. */
@@ -59,7 +59,7 @@ export function readMachine(host: Host): NodeMessage["machine"] {
 }
 
 /** Describes the node as its ledger has it now. A ledger that cannot be read is described by its fault. */
-export function describeNode(facts: NodeFacts, ledger: NodeLedger, sender: SenderState): NodeMessage {
+export function describeNode(facts: NodeFacts, ledger: AgentLedger, sender: SenderState): NodeMessage {
   const nowMs = facts.host.now();
   const sinceMs = Math.floor(nowMs / HOUR_MS - TOTALS_HOURS) * HOUR_MS;
   const { node, labels, pools } = facts.config;
@@ -100,14 +100,14 @@ export function describeNode(facts: NodeFacts, ledger: NodeLedger, sender: Sende
   }
 }
 
-function describeWatch(host: Host, outbox: Outbox): Pick<NodeMessage, "watch" | "policy"> {
+function describeWatch(host: Host, outbox: OutboxView): Pick<NodeMessage, "watch" | "policy"> {
   const report = readDaemonReport({ host, ledger: { note: (name) => outbox.note(name) } });
   if (report === undefined) return { watch: null, policy: null };
   const watch = { state: report.state, since: new Date(report.sinceMs).toISOString() };
   return { watch, policy: report.policy.fleet ?? null };
 }
 
-function describeOutbox(outbox: Outbox, { sent, isDiverged, fault }: SenderState): NodeMessage["outbox"] {
+function describeOutbox(outbox: OutboxView, { sent, isDiverged, fault }: SenderState): NodeMessage["outbox"] {
   const seq = outbox.lastSeq;
   const oldestMs = sent === undefined ? undefined : outbox.endOfNextMs(sent);
   const state = isDiverged

@@ -1,7 +1,6 @@
-import { stampOfLedger } from "../../ledger/readOnly.ts";
 import type { NodeMessage } from "../messages/node.ts";
 import type { NodeControl } from "./documentKeeper.ts";
-import type { NodeLedger } from "./nodeLedger.ts";
+import type { AgentLedger } from "./nodeLedger.ts";
 import { type DispatchReport, describeNode, type NodeFacts, type SenderState } from "./nodeState.ts";
 
 /** How often the state of the node is looked at, and published if it has changed. */
@@ -12,7 +11,7 @@ const ALIVE_INTERVAL_MS = 60_000;
 /** Publishes the state of a node when it has changed, and at intervals as a sign of life. */
 export class StatePublisher {
   readonly #facts: NodeFacts;
-  readonly #ledger: NodeLedger;
+  readonly #ledger: AgentLedger;
   readonly #publish: (text: string) => void;
   /** The content that was published last, without its time. */
   #published = "";
@@ -28,7 +27,7 @@ export class StatePublisher {
     | undefined;
   #describedMs = Number.NEGATIVE_INFINITY;
 
-  constructor(facts: NodeFacts, ledger: NodeLedger, publish: (text: string) => void) {
+  constructor(facts: NodeFacts, ledger: AgentLedger, publish: (text: string) => void) {
     this.#facts = facts;
     this.#ledger = ledger;
     this.#publish = publish;
@@ -45,7 +44,7 @@ export class StatePublisher {
     const mustShowLife = nowMs - this.#publishedMs >= ALIVE_INTERVAL_MS;
     if (!mustShowLife && nowMs - this.#describedMs < CHANGE_INTERVAL_MS) return undefined;
     const control = this.#facts.control?.();
-    const source = { stamp: stampOfLedger(this.#ledger.path), sender: { ...sender }, control, dispatch };
+    const source = { stamp: this.#ledger.stamp(), sender: { ...sender }, control, dispatch };
     if (!mustShowLife && Bun.deepEquals(source, this.#source)) return undefined;
     this.#source = source;
     this.#describedMs = nowMs;

@@ -1,4 +1,4 @@
-import { type NatsConnection, RequestError } from "@nats-io/transport-node";
+import { type NatsConnection, RequestError } from "@nats-io/nats-core";
 import type { NKey } from "../keys/nkey.ts";
 import { inboxPrefix, lastResultRequest } from "../messages/subjects.ts";
 import { type HubAddress, hubUrl } from "./address.ts";

@@ -1,13 +1,8 @@
-import { JetStreamError } from "@nats-io/jetstream";
-import {
-  AuthorizationError,
-  connect,
-  errors,
-  type NatsConnection,
-  nkeyAuthenticator,
-} from "@nats-io/transport-node";
+import { JetStreamApiError, JetStreamError } from "@nats-io/jetstream";
+import { AuthorizationError, errors, type NatsConnection } from "@nats-io/nats-core";
 import { Refusal } from "../../jobs/errors.ts";
 import { describeCode } from "../../sys/errno.ts";
+import { connect } from "../client/connect.ts";
 
 /** One user of a hub. */
 export interface Credentials {
@@ -58,16 +53,16 @@ async function connectOnce(credentials: Credentials): Promise<NatsConnection> {
   const { hub, authority, seed, inboxPrefix, name } = credentials;
   const isEncrypted = hub.every((url) => url.startsWith("tls:"));
   try {
-    return await connect({
+    const options = {
       servers: hub.map((url) => url.replace(/^tls:\/\//, "")),
-      authenticator: nkeyAuthenticator(new TextEncoder().encode(seed)),
       tls: isEncrypted ? (authority === undefined ? {} : { ca: authority }) : null,
       inboxPrefix,
       name,
       reconnect: false,
       maxReconnectAttempts: 0,
       timeout: TIMEOUT_MS,
-    });
+    };
+    return await connect(options, seed);
   } catch (error) {
     throw explain(error, hub);
   }
@@ -156,11 +151,16 @@ const NETWORK_FAULTS: Record<string, string> = {
 export function explainFailure(error: unknown, action: string): unknown {
   if (!HUB_ERRORS.some((kind) => error instanceof kind)) return error;
   const { message } = error as Error;
-  return new Refusal(`cannot ${action}: the hub says: ${message}`, "look into the log of nats-server");
+  const hint = /storage resources/.test(message)
+    ? "make room on the disk of the hub: nats-server uses three quarters of what is free"
+    : "look into the log of nats-server";
+  return new Refusal(`cannot ${action}: the hub says: ${message}`, hint);
 }
 
 const HUB_ERRORS = [
   JetStreamError,
+  // It is none of the former.
+  JetStreamApiError,
   errors.ClosedConnectionError,
   errors.ConnectionError,
   errors.NoRespondersError,

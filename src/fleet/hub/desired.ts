@@ -1,4 +1,4 @@
-import type { NatsConnection } from "@nats-io/transport-node";
+import type { NatsConnection } from "@nats-io/nats-core";
 import { Refusal } from "../../jobs/errors.ts";
 import type { SigningKey } from "../keys/signingKey.ts";
 import { type DesiredBody, desiredBody } from "../messages/control.ts";

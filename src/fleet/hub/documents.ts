@@ -1,5 +1,5 @@
 import { JetStreamApiError, jetstream } from "@nats-io/jetstream";
-import type { NatsConnection } from "@nats-io/transport-node";
+import type { NatsConnection } from "@nats-io/nats-core";
 import { Refusal } from "../../jobs/errors.ts";
 import { MAX_MESSAGE_BYTES } from "../messages/limits.ts";
 import { type SignedDocument, signedDocument } from "../messages/signed.ts";

@@ -5,8 +5,9 @@ import {
   jetstream,
   jetstreamManager,
 } from "@nats-io/jetstream";
-import type { NatsConnection } from "@nats-io/transport-node";
+import type { NatsConnection } from "@nats-io/nats-core";
 import type { z } from "zod";
+import { safeParse } from "zod/mini";
 import { Refusal } from "../../jobs/errors.ts";
 
 /** A message of a node, as the hub has it. */
@@ -53,7 +54,7 @@ export interface RawMessage {
 export async function readStream<T>(
   connection: NatsConnection,
   stream: "NODES" | "RESULTS",
-  schema: z.ZodType<T>,
+  schema: z.core.$ZodType<T>,
   { node, sinceMs, onlyLast }: ReadOptions = {},
 ): Promise<StreamPart<T>> {
   const prefix = { NODES: "ffrtmp.node.", RESULTS: "ffrtmp.result." }[stream];
@@ -61,7 +62,7 @@ export async function readStream<T>(
   const messages = part.messages.map(({ subject, atMs, json }) => ({
     node: subject.slice(prefix.length),
     atMs,
-    message: schema.safeParse(json).data,
+    message: safeParse(schema, json).data,
   }));
   return { messages, hubNowMs: part.hubNowMs };
 }

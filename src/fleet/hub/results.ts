@@ -1,11 +1,12 @@
 import { z } from "zod";
+import { extend } from "zod/mini";
 import { resultSchema } from "../../jobs/jsonSchemas.ts";
 import type { Verdict } from "../../ledger/recordedJobs.ts";
 import { resultsMessage } from "../messages/results.ts";
 import type { StreamPart } from "./readStream.ts";
 
 /** A message with results, each of which is checked for itself: one that cannot be read hides no other. */
-export const storedResults = resultsMessage.extend({ results: z.array(z.unknown()) });
+export const storedResults = extend(resultsMessage, { results: z.array(z.unknown()) });
 
 /** Thirty years. What is longer comes from a node whose word is worth nothing. */
 const runtime = z.number().nonnegative().max(1e9).nullable();

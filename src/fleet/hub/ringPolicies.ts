@@ -1,4 +1,4 @@
-import type { NatsConnection } from "@nats-io/transport-node";
+import type { NatsConnection } from "@nats-io/nats-core";
 import { type PolicyBody, policyBody } from "../messages/control.ts";
 import { isDocumentFault, openDocument, readUnverified } from "../messages/signed.ts";
 import { policySubject } from "../messages/subjects.ts";

@@ -39,6 +39,9 @@ max_subscriptions: ${MAX_SUBSCRIPTIONS}
 tls {
   cert_file: "${HUB_FILES.certificate}"
   key_file: "${HUB_FILES.key}"
+  # Seconds. All nodes come back at once after a restart, and wait for each other: with the default of 2, those that are cut
+  # off would begin again and again.
+  timeout: 10
 }
 jetstream {
   store_dir: "${HUB_FILES.data}"

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import type { NatsConnection } from "@nats-io/transport-node";
+import type { NatsConnection } from "@nats-io/nats-core";
 import { lacksDispatch } from "./serverVersion.ts";
 
 /** Returns a connection to a server that calls itself so. */

@@ -9,12 +9,17 @@ import {
   type StreamConfig,
   type StreamUpdateConfig,
 } from "@nats-io/jetstream";
-import type { NatsConnection } from "@nats-io/transport-node";
+import type { NatsConnection } from "@nats-io/nats-core";
 import { CLAIMS, JOBS } from "../messages/subjects.ts";
 import { explainFailure } from "./connection.ts";
 import { ensurePools } from "./pools.ts";
 import { lacksDispatch } from "./serverVersion.ts";
 
+const MIB = 1024 ** 2;
+/** The least size of a stream that is worth having, and how much smaller each try is: the other streams need room too. */
+const [SMALLEST_BYTES, SMALLER] = [16 * MIB, 4];
+/** "insufficient storage resources available". Source: JSStorageResourcesExceededErr in server/errors.json of nats-server. */
+const STORAGE_EXCEEDED = 10_047;
 const DAY_NS = 86_400e9;
 /** The server allows no more. */
 const MAX_REPLICAS = 5;
@@ -147,8 +152,7 @@ async function ensureEach(
         storage: StorageType.File,
         num_replicas: newReplicas,
       };
-      await manager.streams.add({ name, ...storage, ...fixed, ...chosen, ...atCreation });
-      created.push(name);
+      created.push(await addStream(manager, { name, ...storage, ...fixed, ...chosen, ...atCreation }));
     } else if (differs(found, fixed) || found.num_replicas !== (replicas ?? found.num_replicas)) {
       await manager.streams.update(name, {
         ...found,
@@ -159,6 +163,28 @@ async function ensureEach(
     }
   }
   return { created, changed };
+}
+
+/**
+ * Adds a stream, smaller until the hub's disk has room for it: the server reserves its whole size. Returns its name, with the
+ * size where that is not the wanted one.
+ */
+async function addStream(
+  manager: JetStreamManager,
+  config: Partial<StreamConfig> & Pick<StreamConfig, "name">,
+): Promise<string> {
+  const { name, max_bytes: wanted } = config;
+  for (let bytes = wanted; ; bytes = bytes && bytes / SMALLER) {
+    try {
+      await manager.streams.add(bytes === undefined ? config : { ...config, max_bytes: bytes });
+      return bytes === wanted
+        ? name
+        : `${name} (up to ${bytes && bytes / MIB} MiB: the disk has no room for more)`;
+    } catch (error) {
+      const isFull = error instanceof JetStreamApiError && error.code === STORAGE_EXCEEDED;
+      if (!isFull || bytes === undefined || bytes < SMALLER * SMALLEST_BYTES) throw error;
+    }
+  }
 }
 
 async function findStream(manager: JetStreamManager, name: string): Promise<StreamConfig | undefined> {

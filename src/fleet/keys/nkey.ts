@@ -1,4 +1,4 @@
-import { nkeys } from "@nats-io/transport-node";
+import { nkeys } from "@nats-io/nats-core";
 
 /** An NKey of a user of nats-server: an Ed25519 key pair. The server has the public key only. */
 export interface NKey {

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { nkeys } from "@nats-io/transport-node";
+import { nkeys } from "@nats-io/nats-core";
 import { createSigningKey, isSignedBy, isSigningPublicKey, sign, signingKeyOf } from "./signingKey.ts";
 
 const ENCODER = new TextEncoder();

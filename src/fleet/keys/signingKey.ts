@@ -1,11 +1,4 @@
-import {
-  createPrivateKey,
-  createPublicKey,
-  sign as cryptoSign,
-  verify as cryptoVerify,
-  type KeyObject,
-  randomBytes,
-} from "node:crypto";
+import type { KeyObject } from "node:crypto";
 import { decodeNKey, encodeNKey, KEY_BYTES } from "./nkeyText.ts";
 
 /**
@@ -29,7 +22,7 @@ const PRIVATE_HEAD = Buffer.from("302e020100300506032b657004220420", "hex");
 const PUBLIC_HEAD = Buffer.from("302a300506032b6570032100", "hex");
 
 export function createSigningKey(): SigningKey {
-  const bytes = randomBytes(KEY_BYTES);
+  const bytes = nodeCrypto().randomBytes(KEY_BYTES);
   return { seed: encodeNKey(Uint8Array.from([...SEED_HEAD, ...bytes])), publicKey: publicKeyOf(bytes) };
 }
 
@@ -47,7 +40,7 @@ export function isSigningPublicKey(text: string): boolean {
 export function sign(key: SigningKey, text: string): string {
   const bytes = seedBytes(key.seed);
   if (bytes === undefined) throw new Error("a signing key has no seed");
-  return cryptoSign(null, Buffer.from(text), privateKey(bytes)).toString("base64url");
+  return nodeCrypto().sign(null, Buffer.from(text), privateKey(bytes)).toString("base64url");
 }
 
 /** Returns true where the signature of a text is by this key; false for anything that is no signature. */
@@ -55,8 +48,12 @@ export function isSignedBy(publicKey: string, text: string, signature: string): 
   const bytes = publicBytes(publicKey);
   if (bytes === undefined) return false;
   try {
-    const key = createPublicKey({ key: Buffer.concat([PUBLIC_HEAD, bytes]), format: "der", type: "spki" });
-    return cryptoVerify(null, Buffer.from(text), key, Buffer.from(signature, "base64url"));
+    const key = nodeCrypto().createPublicKey({
+      key: Buffer.concat([PUBLIC_HEAD, bytes]),
+      format: "der",
+      type: "spki",
+    });
+    return nodeCrypto().verify(null, Buffer.from(text), key, Buffer.from(signature, "base64url"));
   } catch {
     return false;
   }
@@ -75,10 +72,19 @@ function publicBytes(text: string): Uint8Array | undefined {
 }
 
 function privateKey(seed: Uint8Array): KeyObject {
-  return createPrivateKey({ key: Buffer.concat([PRIVATE_HEAD, seed]), format: "der", type: "pkcs8" });
+  return nodeCrypto().createPrivateKey({
+    key: Buffer.concat([PRIVATE_HEAD, seed]),
+    format: "der",
+    type: "pkcs8",
+  });
 }
 
 function publicKeyOf(seed: Uint8Array): string {
-  const der = createPublicKey(privateKey(seed)).export({ format: "der", type: "spki" });
+  const der = nodeCrypto().createPublicKey(privateKey(seed)).export({ format: "der", type: "spki" });
   return encodeNKey(Uint8Array.from([OPERATOR, ...der.subarray(PUBLIC_HEAD.length)]));
+}
+
+/** Required here, not imported: it takes 1.5 MB of the agent of a node, to which most operators never send such a document. */
+function nodeCrypto(): typeof import("node:crypto") {
+  return require("node:crypto") as typeof import("node:crypto");
 }

@@ -1,6 +1,6 @@
-import { z } from "zod";
+import * as z from "zod/mini";
 
-const serial = z.number().int().positive();
+const serial = z.int().check(z.positive());
 
 /** The body of a document of the kind "policy", at `$KV.FLEET.policy.<ring>`. A node accepts serials that rise only. */
 export const policyBody = z.object({
@@ -8,7 +8,7 @@ export const policyBody = z.object({
   serial,
   ring: z.string(),
   /** The share of the ring's nodes that it is for, by a hash of the node's name and the serial. */
-  percent: z.number().min(0).max(100),
+  percent: z.number().check(z.minimum(0), z.maximum(100)),
   /** After this time no node begins to use it; one that does, goes on. */
   not_after: z.iso.datetime(),
   /** Of `yaml`, in hex: what an operator compares. The signature covers it. */
@@ -16,7 +16,7 @@ export const policyBody = z.object({
   /** A policy file. */
   yaml: z.string(),
   /** The serial that it replaces; `null`: none. */
-  supersedes: serial.nullable(),
+  supersedes: z.nullable(serial),
   by: z.string(),
   at: z.iso.datetime(),
 });
@@ -27,9 +27,9 @@ export const desiredBody = z.object({
   node: z.string(),
   serial,
   /** The node claims no further jobs; `null`: it may. */
-  cordon: z.object({ reason: z.string() }).nullable(),
+  cordon: z.nullable(z.object({ reason: z.string() })),
   /** The ring of policies that it belongs to; `null`: the one of its own configuration. */
-  ring: z.string().nullable(),
+  ring: z.nullable(z.string()),
   by: z.string(),
   at: z.iso.datetime(),
 });

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod/mini";
 
 /**
  * A message with results of one node: those of the jobs whose results have the numbers `from` to `to`. A number whose result
@@ -6,21 +6,21 @@ import { z } from "zod";
  */
 
 /** How far a ledger has come: the number and the key of its last result that was sent. */
-const mark = z.object({ ledger_id: z.string(), to: z.number().int().nonnegative(), to_key: z.string() });
+const mark = z.object({ ledger_id: z.string(), to: z.int().check(z.nonnegative()), to_key: z.string() });
 
 /** A line of `ffrtmp history --json`, with the number and the key of the job. The key is unique among all nodes. */
-const resultLine = z.looseObject({ seq: z.number().int().positive(), key: z.string() });
+const resultLine = z.looseObject({ seq: z.int().check(z.positive()), key: z.string() });
 
 /** The part of a message that says how far its node has come. */
-export const chainHead = mark.extend({
+export const chainHead = z.extend(mark, {
   v: z.literal(1),
   /** The other ledgers that this node has had, the latest first. */
-  before: z.array(mark).default([]),
+  before: z._default(z.array(mark), []),
 });
 
-export const resultsMessage = chainHead.extend({
+export const resultsMessage = z.extend(chainHead, {
   boot_id: z.string(),
-  from: z.number().int().positive(),
+  from: z.int().check(z.positive()),
   results: z.array(resultLine),
 });
 

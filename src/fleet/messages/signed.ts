@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod/mini";
 import { isSignedBy, type SigningKey, sign } from "../keys/signingKey.ts";
 
 /** The kinds of documents that an operator signs. A signature of one kind is worth nothing for another. */
@@ -35,7 +35,7 @@ export function signDocument(kind: DocumentKind, body: object, key: SigningKey):
 export function openDocument<T>(
   document: unknown,
   kind: DocumentKind,
-  schema: z.ZodType<T>,
+  schema: z.core.$ZodType<T>,
   trusted: ReadonlySet<string>,
 ): T | DocumentFault {
   const { data: envelope } = signedDocument.safeParse(document);
@@ -49,7 +49,7 @@ export function openDocument<T>(
 }
 
 /** Returns the content of a document without a look at its signature, to show it. */
-export function readUnverified<T>(document: SignedDocument, schema: z.ZodType<T>): T | DocumentFault {
+export function readUnverified<T>(document: SignedDocument, schema: z.core.$ZodType<T>): T | DocumentFault {
   return parseBody(document.body, schema);
 }
 
@@ -57,14 +57,14 @@ export function isDocumentFault(value: unknown): value is DocumentFault {
   return typeof value === "object" && value !== null && "fault" in value && "why" in value;
 }
 
-function parseBody<T>(body: string, schema: z.ZodType<T>): T | DocumentFault {
+function parseBody<T>(body: string, schema: z.core.$ZodType<T>): T | DocumentFault {
   let json: unknown;
   try {
     json = JSON.parse(body);
   } catch {
     return { fault: "unreadable", why: "its content is not JSON" };
   }
-  const { data, error } = schema.safeParse(json);
+  const { data, error } = z.safeParse(schema, json);
   if (data !== undefined) return data;
   const [issue] = error?.issues ?? [];
   return { fault: "unreadable", why: `${issue?.path.join(".") || "its content"}: ${issue?.message}` };

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod/mini";
 import { type SignedDocument, signedDocument } from "../messages/signed.ts";
 
 const keptDocument = z.object({
@@ -6,9 +6,9 @@ const keptDocument = z.object({
    * The highest serial that was accepted from each signer. Those of a signer that is no longer trusted do not count: whoever
    * stole a key could have signed the highest number there is.
    */
-  serials: z.record(z.string(), z.number().int().nonnegative()),
+  serials: z.record(z.string(), z.int().check(z.nonnegative())),
   /** The last document that was accepted; `null`: none. */
-  document: signedDocument.nullable(),
+  document: z.nullable(signedDocument),
 });
 
 /** What a reader of signed documents remembers of one subject, so that an older document is never accepted again. */

@@ -1,4 +1,4 @@
-import { headers, type Msg, type NatsConnection } from "@nats-io/transport-node";
+import { headers, type Msg, type NatsConnection } from "@nats-io/nats-core";
 import type { Invite } from "../../../src/fleet/hub/invite.ts";
 import { attemptId, jobBody, type Loss, type Offer } from "../../../src/fleet/messages/job.ts";
 import { claimSubject, lossSubject, retrySubject } from "../../../src/fleet/messages/subjects.ts";

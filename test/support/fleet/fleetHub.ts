@@ -1,4 +1,4 @@
-import type { NatsConnection } from "@nats-io/transport-node";
+import type { NatsConnection } from "@nats-io/nats-core";
 import { connectAsAdmin } from "../../../src/fleet/hub/admin.ts";
 import { connectToHub } from "../../../src/fleet/hub/connection.ts";
 import { FleetDirectory } from "../../../src/fleet/hub/fleetDirectory.ts";
@@ -15,9 +15,9 @@ export class FleetHub {
   readonly port = freePort();
   readonly directory: string;
 
-  constructor(sandbox: Sandbox) {
+  constructor(sandbox: Sandbox, name = "fleet") {
     this.#sandbox = sandbox;
-    this.directory = sandbox.path("fleet");
+    this.directory = sandbox.path(name);
   }
 
   /** Makes the keys of a new fleet and starts its hub. */

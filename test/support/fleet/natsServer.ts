@@ -1,7 +1,8 @@
 import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type ConsumerUpdateConfig, jetstreamManager } from "@nats-io/jetstream";
-import { connect, type NatsConnection, nkeys } from "@nats-io/transport-node";
+import { type NatsConnection, nkeys } from "@nats-io/nats-core";
+import { connect } from "../../../src/fleet/client/connect.ts";
 import { nodePermissions } from "../../../src/fleet/hub/permissions.ts";
 import { ensureStreams } from "../../../src/fleet/hub/streams.ts";
 import type { Offer } from "../../../src/fleet/messages/job.ts";

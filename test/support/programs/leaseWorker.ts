@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { connect, nkeyAuthenticator } from "@nats-io/transport-node";
+import { connect } from "../../../src/fleet/client/connect.ts";
 import { jobBody, offerMessage } from "../../../src/fleet/messages/job.ts";
 
 // A node that takes jobs by a lease: it says "in progress" while the job runs, and acknowledges the offer at the end. There is no
@@ -9,13 +9,16 @@ import { jobBody, offerMessage } from "../../../src/fleet/messages/job.ts";
 
 const [, , port, node = "", seedFile = "", pool = "", directory = "", starts = "", slots, renewalMs] =
   process.argv;
-const connection = await connect({
-  servers: `127.0.0.1:${port}`,
-  authenticator: nkeyAuthenticator(new TextEncoder().encode(readFileSync(seedFile, "utf8").trim())),
-  inboxPrefix: `_INBOX.${node}`,
-  maxReconnectAttempts: -1,
-  reconnectTimeWait: 200,
-});
+const connection = await connect(
+  {
+    servers: `127.0.0.1:${port}`,
+    tls: null,
+    inboxPrefix: `_INBOX.${node}`,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 200,
+  },
+  readFileSync(seedFile, "utf8").trim(),
+);
 
 for (;;) {
   const leases = readdirSync(directory).filter((file) => file.endsWith(".lease"));

@@ -20,6 +20,7 @@ interface JoinFlags {
   label?: Record<string, string>;
   offline?: boolean;
   replace?: boolean;
+  start?: boolean;
   /** False with --no-policy. */
   policy?: boolean;
   ring?: string;
@@ -29,6 +30,7 @@ interface JoinFlags {
 const AGENT_GROUP = "ffrtmp-fleet";
 /** The group that may read the ledger, to which the agent's service belongs. */
 const LEDGER_GROUP = "ffrtmp";
+const AGENT_SERVICE = "ffrtmp-fleet-agent";
 const [KEY_FILE, AUTHORITY_FILE] = ["node.nk", "ca.pem"] as const;
 
 /** Makes this machine a node. `text`: an invite, or `-` to read it from stdin, which keeps it out of lists of processes. */
@@ -51,19 +53,68 @@ export async function join(text: string, flags: JoinFlags): Promise<number> {
     printErr(
       "  its ffrtmp watch follows the policies that this fleet's operator signs: fleet: ignore in its policy file ends that",
     );
-  printNextSteps(flags.replace ?? false);
+  const steps = nextSteps(flags.replace ?? false);
+  if (flags.start) for (const step of steps) take(step);
+  else
+    for (const [index, { why, commands }] of steps.entries())
+      printErr(
+        `  ${index === 0 ? "next" : "then"}${why}: ${commands.map((words) => words.join(" ")).join(" && ")}`,
+      );
   if (flags.offline) warn("the connection was not checked");
   return 0;
 }
 
-function printNextSteps(isReplaced: boolean): void {
+/** What is left to do as root, after which the agent runs. */
+interface Step {
+  readonly why: string;
+  readonly commands: readonly (readonly string[])[];
+}
+
+function nextSteps(isReplaced: boolean): Step[] {
   const hasReaders = readNames(GROUPS_FILE)?.has(LEDGER_GROUP) ?? false;
-  const share = `groupadd --system ${LEDGER_GROUP} && chgrp -R ${LEDGER_GROUP} ${ROOT_STATE} && chmod 2750 ${ROOT_STATE}`;
-  if (!hasReaders) printErr(`  next, so that the agent may read the ledger: ${share}`);
-  // A running agent keeps the key that it has read.
-  const restart = "systemctl try-restart ffrtmp-watch";
-  const start = `${restart} && systemctl enable --now ffrtmp-fleet-agent${isReplaced ? " && systemctl restart ffrtmp-fleet-agent" : ""}`;
-  printErr(`  ${hasReaders ? "next" : "then"}: ${start}`);
+  const share = {
+    why: ", so that the agent may read the ledger",
+    commands: [
+      ["groupadd", "--system", LEDGER_GROUP],
+      ["chgrp", "-R", LEDGER_GROUP, ROOT_STATE],
+      ["chmod", "2750", ROOT_STATE],
+    ],
+  };
+  const start = {
+    why: "",
+    commands: [
+      // It follows the policies of the fleet from its next start on.
+      ["systemctl", "try-restart", "ffrtmp-watch"],
+      ["systemctl", "enable", "--now", AGENT_SERVICE],
+      // A running agent keeps the key that it has read.
+      ...(isReplaced ? [["systemctl", "restart", AGENT_SERVICE]] : []),
+    ],
+  };
+  return hasReaders ? [start] : [share, start];
+}
+
+/** Runs the commands of a step, and says which. Throws a Refusal at the first one that fails. */
+function take({ commands }: Step): void {
+  for (const words of commands) {
+    const line = words.join(" ");
+    printErr(`  running: ${line}`);
+    const ended = run(words);
+    if (ended !== undefined)
+      throw new Refusal(
+        `this machine is a node, but its agent was not started: ${line}: ${ended}`,
+        "correct that, then run this command and those that follow in docs/fleet-results.md",
+      );
+  }
+}
+
+/** Returns why a command failed, or `undefined`. */
+function run(words: readonly string[]): string | undefined {
+  try {
+    const { exitCode, stderr } = Bun.spawnSync([...words], { stdio: ["ignore", "ignore", "pipe"] });
+    return exitCode === 0 ? undefined : stderr.toString().trim().split("\n")[0] || `exit ${exitCode}`;
+  } catch (error) {
+    return describeErrno(error);
+  }
 }
 
 /** Connects once, as the agent will. Throws a Refusal, and then nothing has been written. */

@@ -1,5 +1,5 @@
 import { hostname, userInfo } from "node:os";
-import type { NatsConnection } from "@nats-io/transport-node";
+import type { NatsConnection } from "@nats-io/nats-core";
 import type { FleetDirectory } from "../../../fleet/hub/fleetDirectory.ts";
 import { listNodes } from "../../../fleet/hub/nodes.ts";
 import { readStream } from "../../../fleet/hub/readStream.ts";

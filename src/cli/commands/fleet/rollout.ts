@@ -1,4 +1,4 @@
-import type { NatsConnection } from "@nats-io/transport-node";
+import type { NatsConnection } from "@nats-io/nats-core";
 import type { FleetDirectory } from "../../../fleet/hub/fleetDirectory.ts";
 import { readStream } from "../../../fleet/hub/readStream.ts";
 import { listResults, storedResults } from "../../../fleet/hub/results.ts";

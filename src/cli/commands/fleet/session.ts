@@ -1,4 +1,4 @@
-import type { NatsConnection } from "@nats-io/transport-node";
+import type { NatsConnection } from "@nats-io/nats-core";
 import { connectAsAdmin } from "../../../fleet/hub/admin.ts";
 import { explainFailure } from "../../../fleet/hub/connection.ts";
 import { FleetDirectory, locateFleet, unknownNode } from "../../../fleet/hub/fleetDirectory.ts";

@@ -104,7 +104,9 @@ async function canConnect(directory: FleetDirectory): Promise<boolean> {
 async function setUpStreams(directory: FleetDirectory): Promise<void> {
   const connection = await connectAsAdmin(directory, LOOPBACK);
   try {
-    await ensureStreams(connection, poolsOf(directory.read()));
+    const { created } = await ensureStreams(connection, poolsOf(directory.read()));
+    // With the sizes of those for which the disk has too little room.
+    if (created.length > 0) printErr(`  created ${created.join(", ")}`);
   } finally {
     await connection.close();
   }

@@ -1,5 +1,5 @@
 import { JetStreamApiError, jetstreamManager } from "@nats-io/jetstream";
-import type { NatsConnection } from "@nats-io/transport-node";
+import type { NatsConnection } from "@nats-io/nats-core";
 import { Refusal } from "../../../jobs/errors.ts";
 import { attemptId, type Loss } from "../../messages/job.ts";
 import { CLAIMS, claimSubject, JOBS, lossSubject, OPERATOR } from "../../messages/subjects.ts";

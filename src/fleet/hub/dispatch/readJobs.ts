@@ -1,5 +1,5 @@
 import { JetStreamError, jetstreamManager } from "@nats-io/jetstream";
-import type { NatsConnection } from "@nats-io/transport-node";
+import type { NatsConnection } from "@nats-io/nats-core";
 import { Refusal } from "../../../jobs/errors.ts";
 import { attemptId, claimMessage, lossMessage, offerMessage } from "../../messages/job.ts";
 import { nodeMessage } from "../../messages/node.ts";

@@ -1,5 +1,5 @@
 import { JetStreamApiCodes, JetStreamApiError, jetstream } from "@nats-io/jetstream";
-import { errors, type NatsConnection } from "@nats-io/transport-node";
+import { errors, type NatsConnection } from "@nats-io/nats-core";
 import { Refusal } from "../../../jobs/errors.ts";
 
 const TRIES = 3;

@@ -1,5 +1,5 @@
 import { jetstream } from "@nats-io/jetstream";
-import type { NatsConnection } from "@nats-io/transport-node";
+import type { NatsConnection } from "@nats-io/nats-core";
 import { Refusal } from "../../../jobs/errors.ts";
 import type { SigningKey } from "../../keys/signingKey.ts";
 import type { JobBody, Offer } from "../../messages/job.ts";

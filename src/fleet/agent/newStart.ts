@@ -1,0 +1,43 @@
+import { version } from "../../../package.json";
+import { readWordsFile } from "../../sys/files.ts";
+import { executeAgain } from "../../sys/ownProcess.ts";
+import type { NodeConfig } from "../nodeConfig.ts";
+
+/** The variable that tells a new start of this program that it is the agent, and for which node. src/main.ts reads its name too. */
+const AGENT_VARIABLE = "FFRTMP_FLEET_AGENT";
+/** The kernel takes no longer variable: MAX_ARG_STRLEN, execve(2). */
+const MAX_VARIABLE_BYTES = 128 * 1024;
+
+/** What the agent needs to know of its command line and its configuration. The key of the node stays in its file. */
+export interface AgentSettings {
+  readonly config: NodeConfig;
+  readonly ledger: string;
+  readonly withCommands: boolean;
+  /** Where root's permission for jobs of the fleet is, and the states of the agent and of the runner. */
+  readonly dispatch: {
+    readonly accept: string;
+    /** `undefined`: the directory of the service, or the default. */
+    readonly agentState: string | undefined;
+    readonly runnerState: string;
+  };
+}
+
+/**
+ * Replaces this process with a new start of the same program, which is the agent and has not loaded what read the command line
+ * and the configuration: 2 MB of code. execve(2) keeps the PID. Returns if that is not possible; this start is the agent then.
+ */
+export function continueAsAgent(settings: AgentSettings): void {
+  const text = `${AGENT_VARIABLE}=${JSON.stringify({ version, settings })}`;
+  const variable = new TextEncoder().encode(text);
+  if (variable.length >= MAX_VARIABLE_BYTES) return;
+  executeAgain(readWordsFile("/proc/self/cmdline"), [...readWordsFile("/proc/self/environ"), variable]);
+}
+
+/** Returns the settings, once; `undefined` in a first start, and in one of another release, after an upgrade at that moment. */
+export function takeAgentSettings(environment: NodeJS.ProcessEnv): AgentSettings | undefined {
+  const text = environment[AGENT_VARIABLE];
+  delete environment[AGENT_VARIABLE];
+  if (text === undefined) return undefined;
+  const found = JSON.parse(text) as { version: string; settings: AgentSettings };
+  return found.version === version ? found.settings : undefined;
+}
