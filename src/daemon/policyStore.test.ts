@@ -123,6 +123,7 @@ test("a further file is read again only where it would give another policy, howe
     policy: policyFromFlags([readPlaced(further)], {}),
     warnings: [],
     path: further,
+    fingerprint: readPlaced(further),
   });
   const store = PolicyStore.open(own, load, { files: [further], fingerprint: () => readPlaced(further) });
   if (!(store instanceof PolicyStore)) throw new Error("the policy of this test is valid");
@@ -141,7 +142,11 @@ test("a further file is read again only where it would give another policy, howe
 
 test("a further file alone, without a policy file, is followed", async () => {
   const further = file("placed", "1");
-  const load = (): PolicyReading => ({ policy: policyFromFlags([readPlaced(further)], {}), warnings: [] });
+  const load = (): PolicyReading => ({
+    policy: policyFromFlags([readPlaced(further)], {}),
+    warnings: [],
+    fingerprint: readPlaced(further),
+  });
   const store = PolicyStore.open(undefined, load, {
     files: [further],
     fingerprint: () => readPlaced(further),
@@ -151,6 +156,27 @@ test("a further file alone, without a policy file, is followed", async () => {
   store.watch(() => store.reload());
   renameSync(file("draft", "2"), further);
   await until("the change is reported", () => store.policy.targets[0]?.text === "2");
+});
+
+test("a file that changes while it is read is read again", () => {
+  const [own, further] = [file("policy.yaml", "own"), file("placed", "1")];
+  let during = (): void => {};
+  const load = (): PolicyReading => {
+    const text = readPlaced(further);
+    during();
+    return { policy: policyFromFlags([text], {}), warnings: [], fingerprint: text };
+  };
+  during = () => renameSync(file("draft", "2"), further);
+  const store = PolicyStore.open(own, load, { files: [further], fingerprint: () => readPlaced(further) });
+  if (!(store instanceof PolicyStore)) throw new Error("the policy of this test is valid");
+  stores.push(store);
+  expect(store.hasChanged()).toBe(true);
+  during = () => renameSync(file("draft", "3"), further);
+  store.reload();
+  expect([store.policy.targets[0]?.text, store.hasChanged()]).toEqual(["2", true]);
+  during = () => {};
+  store.reload();
+  expect([store.policy.targets[0]?.text, store.hasChanged()]).toEqual(["3", false]);
 });
 
 /** What a file says, without its comment. */

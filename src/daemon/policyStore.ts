@@ -10,7 +10,11 @@ import type { Policy } from "../policy/policy.ts";
 export type PolicyReading = (
   | { policy: Policy; warnings: string[]; path?: string | undefined }
   | { faults: string[] }
-) & { fleet?: FleetPolicyReport | undefined };
+) & {
+  fleet?: FleetPolicyReport | undefined;
+  /** Of the further files, as this reading found them. */
+  fingerprint?: string;
+};
 
 /** The policy of the fleet on this machine. */
 export interface FleetPolicyReport {
@@ -84,7 +88,6 @@ export class PolicyStore {
     this.#further = further;
     this.#stamp = this.#readStamp();
     this.#furtherStamp = this.#readFurtherStamp();
-    this.#fingerprint = further?.fingerprint();
   }
 
   /** Reads the policy for the first time. Returns the faults of one that cannot be used. */
@@ -93,9 +96,14 @@ export class PolicyStore {
     load: () => PolicyReading,
     further?: FurtherFiles,
   ): PolicyStore | { faults: string[] } {
+    // Before the reading: a file that changes during it is read again.
+    const [stamp, furtherStamp] = [path === undefined ? "" : stampOf(resolve(path)), stampsOf(further)];
     const first = load();
     if ("faults" in first) return first;
     const store = new PolicyStore(first.policy, path, load, first.warnings, further);
+    store.#stamp = stamp;
+    store.#furtherStamp = furtherStamp;
+    store.#fingerprint = first.fingerprint;
     store.path = first.path ?? store.path;
     store.fleet = first.fleet;
     return store;
@@ -133,7 +141,7 @@ export class PolicyStore {
     this.#stamp = this.#readStamp();
     this.#furtherStamp = this.#readFurtherStamp();
     const loaded = this.#load();
-    this.#fingerprint = this.#further?.fingerprint();
+    this.#fingerprint = loaded.fingerprint;
     this.faults = "faults" in loaded ? loaded.faults : [];
     this.fleet = loaded.fleet ?? this.fleet;
     if ("faults" in loaded) return undefined;
@@ -160,8 +168,12 @@ export class PolicyStore {
   }
 
   #readFurtherStamp(): string {
-    return (this.#further?.files ?? []).map(stampOf).join("\n");
+    return stampsOf(this.#further);
   }
+}
+
+function stampsOf(further: FurtherFiles | undefined): string {
+  return (further?.files ?? []).map(stampOf).join("\n");
 }
 
 function stampOf(path: string): string {

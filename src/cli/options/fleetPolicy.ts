@@ -38,7 +38,7 @@ export class FleetPolicy implements FurtherFiles {
 
   fingerprint(): string {
     const { inForce, report } = this.#follower.read({ isIgnored: this.#isIgnored, mayAccept: false });
-    return JSON.stringify([inForce?.sha256, report]);
+    return fingerprintOf(inForce, report);
   }
 
   /**
@@ -50,7 +50,9 @@ export class FleetPolicy implements FurtherFiles {
     if (local !== undefined && "faults" in local) return local;
     this.#isIgnored = local?.policy.ignoresFleet ?? false;
     const { inForce, report } = this.#follower.read({ isIgnored: this.#isIgnored, mayAccept });
-    if (inForce === undefined) return local === undefined ? undefined : { ...local, fleet: report };
+    const fingerprint = fingerprintOf(inForce, report);
+    if (inForce === undefined)
+      return local === undefined ? undefined : { ...local, fleet: report, fingerprint };
     const loaded = loadFleetPolicy(inForce.yaml, this.#copy);
     // An older ffrtmp than the one that accepted it.
     if ("faults" in loaded) {
@@ -62,12 +64,12 @@ export class FleetPolicy implements FurtherFiles {
         state: "unsupported",
         why,
       };
-      return local === undefined ? { faults: [why], fleet } : { ...local, fleet };
+      return local === undefined ? { faults: [why], fleet } : { ...local, fleet, fingerprint };
     }
     const warnings = loaded.warnings.map((each) => `${faultText(this.#copy, each)}; perhaps: ${each.right}`);
     if (mayAccept) warnings.push(...this.#writeCopy(inForce.yaml));
     const policy: Policy = { ...loaded.policy, path: this.#copy };
-    return { policy, warnings, path: this.#copy, fleet: report };
+    return { policy, warnings, path: this.#copy, fleet: report, fingerprint };
   }
 
   #check(yaml: string): PolicyTextFault | undefined {
@@ -88,6 +90,11 @@ export class FleetPolicy implements FurtherFiles {
       return [`${this.#copy} cannot be written: ${describeErrno(error)}`];
     }
   }
+}
+
+/** Of the reading itself: the files can change between two of them. */
+function fingerprintOf(inForce: { sha256: string } | undefined, report: FleetPolicyReport): string {
+  return JSON.stringify([inForce?.sha256, report]);
 }
 
 function describe([first, ...others]: readonly PolicyFault[], path: string): string {
