@@ -18,6 +18,9 @@ import { lacksDispatch } from "./serverVersion.ts";
 /** The largest message that the hub takes: 256 KiB. */
 export const MAX_MESSAGE_BYTES = 256 * 1024;
 
+/** A reload takes some ms. */
+const [RELOAD_MS, RELOAD_POLL_MS] = [5000, 50];
+
 const DAY_NS = 86_400e9;
 /** The server allows no more. */
 const MAX_REPLICAS = 5;
@@ -120,7 +123,7 @@ export async function ensureStreams(
   replicas?: number,
 ): Promise<Ensured> {
   try {
-    const manager = await jetstreamManager(connection);
+    const manager = await openManager(connection);
     const lacks = lacksDispatch(connection);
     const wanted = lacks === undefined ? { ...STREAMS, ...DISPATCH_STREAMS } : STREAMS;
     const streams = await ensureEach(manager, wanted, Math.min(servers, MAX_REPLICAS), replicas);
@@ -133,6 +136,24 @@ export async function ensureStreams(
   } catch (error) {
     throw explainFailure(error, "create the streams of the fleet");
   }
+}
+
+/** While a server reads changed users, it has no streams for a moment. */
+async function openManager(connection: NatsConnection): Promise<JetStreamManager> {
+  const endMs = performance.now() + RELOAD_MS;
+  for (;;) {
+    try {
+      return await jetstreamManager(connection);
+    } catch (error) {
+      if (!isNotEnabled(error) || performance.now() > endMs) throw error;
+      await Bun.sleep(RELOAD_POLL_MS);
+    }
+  }
+}
+
+/** The client does not export this error. */
+function isNotEnabled(error: unknown): boolean {
+  return error instanceof Error && error.name === "JetStreamNotEnabled";
 }
 
 async function ensureEach(
