@@ -7,8 +7,11 @@ import { fromBfqWeight, toBfqWeight } from "../../limits/compare.ts";
 import { LIMITS } from "../../limits/table.ts";
 import { realCgroupFs } from "../cgroupFs.ts";
 import { type DiskWeights, readDiskWeights } from "../diskWeight.ts";
+import { controllersOf } from "./backends.ts";
 import type { CgroupDirectory } from "./file.ts";
 import { ioWeightFiles, restoredDiskWeight } from "./ioWeight.ts";
+import type { JobCgroup } from "./jobCgroup.ts";
+import { recordOwnersValues, recordWritten, restoreFile } from "./ownerFiles.ts";
 
 const V2 = { key: "", version: 2 as const, controllers: ["io"], mountPoint: "/cg", mountRoot: "/" };
 const V1 = { key: "blkio", version: 1 as const, controllers: ["blkio"], mountPoint: "/cg", mountRoot: "/" };
@@ -91,6 +94,25 @@ test("in place, a weight below the wanted one is the owner's and stays", () => {
 test("the weight of a cgroup is restored without the lines of its disks, which stay", () => {
   expect(restoredDiskWeight("default 300\n8:0 50")).toBe("default 300");
   expect(restoredDiskWeight("100")).toBe("100");
+});
+
+test("in place, both files of the owner are recorded, and restored as they were", () => {
+  const { directory, set, text } = cgroupOf(2, {
+    "io.weight": "default 300\n8:0 50",
+    "io.bfq.weight": "default 118",
+  });
+  const { fs, path } = directory;
+  const controllers = controllersOf(V2);
+  const job: JobCgroup = {
+    ...{ fs, changes: [], unavailable: [] },
+    directories: [{ hierarchy: V2, path, origin: path, placedAs: "in-place", controllers }],
+  };
+  recordOwnersValues(job, { ioWeight: 10 });
+  set(10, BOTH);
+  recordWritten(job, { ioWeight: 10 });
+  expect([text("io.weight"), text("io.bfq.weight")]).toEqual(["default 10\n8:0 50", "default 10"]);
+  for (const change of job.changes) if (change.kind === "file-written") restoreFile(fs, change);
+  expect([text("io.weight"), text("io.bfq.weight")]).toEqual(["default 300\n8:0 50", "default 118"]);
 });
 
 test("a weight that BFQ has kept is as tight as the one that was asked for", () => {
