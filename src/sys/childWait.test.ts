@@ -38,3 +38,26 @@ test("waitForChild() reports a SIGCONT, and prefers the end of the child to a si
 test("waitForChild() returns an errno for a process that is no child", () => {
   expect(waitFor("stranger")).toMatchObject({ end: -10 });
 });
+
+/** Waits briefly in a process of its own for a shell that it starts. Returns what `waitBriefly` returned; `null`: nothing. */
+function waitBrieflyFor(script: string, timeoutMs: number): unknown {
+  const program = `
+    const { waitBriefly } = await import(${JSON.stringify(resolve(import.meta.dir, "childWait.ts"))});
+    process.on("SIGTERM", () => {});
+    const child = Bun.spawn(["sh", "-c", process.argv[1]], { stdio: ["ignore", "inherit", "inherit"] });
+    console.log(JSON.stringify(waitBriefly(child.pid, ${timeoutMs}) ?? null));
+    process.exit();`;
+  const { stdout, stderr } = spawnSync(process.execPath, ["-e", program, script], { encoding: "utf8" });
+  expect(stderr).toBe("");
+  return JSON.parse(stdout);
+}
+
+test("waitBriefly() returns the end of a child, and nothing for one that still runs", () => {
+  expect(waitBrieflyFor("exit 7", 60_000)).toMatchObject({ status: 7 << 8, memoryPeakBytes: expect.any(Number) });
+  expect(waitBrieflyFor("exec sleep 1", 0)).toBeNull();
+});
+
+test("a signal ends waitBriefly(), so that its handler gets its turn", () => {
+  const script = 'until grep -q poll /proc/$PPID/wchan; do :; done; kill -TERM "$PPID"; exec sleep 1';
+  expect(waitBrieflyFor(script, 60_000)).toBeNull();
+});

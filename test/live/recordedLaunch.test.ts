@@ -57,6 +57,25 @@ function plain(text: string): string {
   return text.replaceAll(/(JOB )\S+|(pid=)\d+|(runtime=)\S+/g, "$1$2$3");
 }
 
+test("a signal that the wrapper gets during its first wait stops its observing, not the job", async () => {
+  const box = sandbox();
+  const pidFile = box.path("pid");
+  // The wrapper waits in ppoll(2), without its runtime.
+  const poll = "until grep -q poll /proc/$PPID/wchan; do :; done";
+  const script = `echo $$ >${pidFile}; ${poll}; kill -TERM "$PPID"; exec sleep 1000 >/dev/null 2>&1`;
+  const { repeated } = await runTwice(["--cpu-quota", "100"], ["true"]);
+  expect(repeated.code).toBe(0);
+  const record = recordIn(box);
+  const stopped = await box.run(["run", "--cpu-quota", "100", "--", "sh", "-c", script]);
+  const pid = Number(readFileSync(pidFile, "utf8"));
+  box.adopt(pid);
+  expect(recordIn(box)).toEqual(record);
+  expect(stopped.code).toBe(143);
+  expect(stopped.stderr).toContain(`PID ${pid}`);
+  expect(isRunning(pid)).toBe(true);
+  expect(await box.json(["ps"])).toMatchObject([{ pid, observer_pid: null }]);
+});
+
 for (const [name, command, code] of [
   ["succeeds", ["true"], 0],
   ["fails", ["sh", "-c", "exit 3"], 3],
