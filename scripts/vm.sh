@@ -44,6 +44,7 @@ esac
 # Installs and builds everything that a machine needs to start.
 prepare() {
   need_qemu || exit 77
+  need_nats_server
   build_image || exit $?
 }
 

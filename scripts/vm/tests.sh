@@ -12,7 +12,14 @@ push_worktree() {
     git ls-files -z --cached --others --exclude-standard
     printf '%s\0' dist/ffrtmp dist/vm node_modules
   } | tar -c --null --ignore-failed-read "${excludes[@]}" -T - 2>/dev/null |
-    ssh_machine "$kernel" root "rm -rf /work/src /work/test && tar -C /work -x --no-same-owner && mkdir -p /work/node_modules/.bin && ln -sf /usr/local/bin/bun /work/node_modules/.bin/bun"
+    ssh_machine "$kernel" root "rm -rf /work/src /work/test && tar -C /work -x --no-same-owner && mkdir -p /work/node_modules/.bin && ln -sf /usr/local/bin/bun /work/node_modules/.bin/bun" &&
+    push_nats_server "$kernel"
+}
+
+# push_nats_server KERNEL: copies the server of the fleet's tests, which Debian 12 has too old, where tests look for it
+push_nats_server() {
+  local server=$HOME/.cache/ffrtmp/nats-server
+  if [ -x "$server" ]; then push_machine "$1" "$server" /root/.cache/ffrtmp/nats-server; fi
 }
 
 # default_tests KERNEL: prints the arguments for `bun test`. The newest kernel runs only the tests that differ

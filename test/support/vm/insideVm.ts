@@ -5,7 +5,7 @@ import { testIf } from "../sandbox.ts";
  * Returns the reason why a test with systemd and cgroup v2 cannot run here, or `undefined` in the virtual
  * machine.
  */
-function lacksVm(): string | undefined {
+export function lacksVm(): string | undefined {
   if (process.env["FFRTMP_VM"] === undefined) return "needs a virtual machine: scripts/vm.sh test";
   const init = readFileSync("/proc/1/comm", "utf8").trim();
   return init === "systemd" ? undefined : `needs systemd, but PID 1 is ${init}`;
