@@ -180,7 +180,7 @@ live("ps, jobs, results and sla show what the nodes have sent", async () => {
 
   const ps = await hub.must("ps");
   expect(ps).toMatch(/^NODE +STATE +LAST REPORT/);
-  expect(ps).toMatch(/^edge-1 +up .* 4 +0 +75\.00 % +running +0\.1\.0 +8 +site=ber +-$/m);
+  expect(ps).toMatch(/^edge-1 +up .* 4 +0 +75\.00 % +running +- +- +- +0\.1\.0 +8 +site=ber +-$/m);
   expect(ps).toMatch(/^edge-2 +refused .* its results are refused: the hub has result 9$/m);
   expect(ps).toMatch(/^edge-3 +invited +- /m);
   expect(ps).not.toContain("\u001b");
