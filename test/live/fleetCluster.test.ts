@@ -102,8 +102,15 @@ live("a hub of three servers loses nothing with one of them, and goes on when tw
   };
   await until("a result arrives", async () => (await resultsAtHub()).includes("result-1"));
 
+  // A node is added while one server is away, which the command reports; the others have it.
+  const added = hub.run("invite", "edge-3", "--pool", "live");
+  await until("the users are written", () => directory.read().nodes["edge-3"] !== undefined);
+  for (const server of servers.values()) server.kill("SIGHUP");
+  expect((await added).stderr).toContain("edge-3 cannot connect yet");
+  expect((await added).code).toBe(1);
+
   // Two of three are gone: nothing is stored, and the machines go on.
-  const [second = "", third = ""] = addresses(directory).filter((address) => address !== leader);
+  const [second = "", last = ""] = addresses(directory).filter((address) => address !== leader);
   await kill(second);
   const refused = await hub.run("submit", "hls", "--pool", "live", "--id", "job-late");
   expect(refused.code).not.toBe(0);
@@ -117,7 +124,7 @@ live("a hub of three servers loses nothing with one of them, and goes on when tw
   await until("all jobs are claimed", () => claimed().length >= 21);
   const expected = [...Array.from({ length: 20 }, (_, index) => `job-${index}.1`), "job-late.1"];
   expect(claimed()).toEqual(expected.sort());
-  expect(servers.has(third)).toBe(true);
+  expect(servers.has(last)).toBe(true);
   for (const node of nodes) await node.stop();
 });
 

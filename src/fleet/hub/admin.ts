@@ -46,17 +46,29 @@ async function waitForServer(directory: FleetDirectory, probe: NKey, server: Hub
 }
 
 /**
- * Waits until a node that was just added reaches the streams. A server that has read its users once knows the node, and not yet
- * the subjects that its account imports. Returns false where it does not reach them.
+ * Waits until a node that was just added reaches the streams from each server. A server that has read its users once knows the node,
+ * and not yet the subjects that its account imports. Returns false where it does not reach them.
  */
 export async function waitForImports(
   directory: FleetDirectory,
   node: string,
   seed: string,
 ): Promise<boolean> {
+  const servers = serversOf(directory.read());
+  const answers = await Promise.all(servers.map((server) => reachesStreams(directory, node, seed, server)));
+  return !answers.includes(false);
+}
+
+async function reachesStreams(
+  directory: FleetDirectory,
+  node: string,
+  seed: string,
+  server: HubAddress,
+): Promise<boolean> {
   const endMs = performance.now() + RELOAD_TIMEOUT_MS;
   while (performance.now() < endMs) {
-    const connection = await connectAs(directory, () => seed, { inboxPrefix: inboxPrefix(node) });
+    const options = { only: [server], inboxPrefix: inboxPrefix(node) };
+    const connection = await connectAs(directory, () => seed, options);
     try {
       await connection.request(lastResultRequest(node), "", { timeout: RELOAD_TIMEOUT_MS });
       return true;

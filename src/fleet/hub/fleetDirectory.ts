@@ -95,6 +95,11 @@ export class FleetDirectory {
     return existsSync(this.#file("fleet"));
   }
 
+  /** The files with the users, one for each server of the hub. */
+  get usersFiles(): string[] {
+    return this.serverDirectories.map((path) => join(path, HUB_FILES.users));
+  }
+
   /** The directories of all servers, the one above first. */
   #serverDirectories(count: number): string[] {
     return Array.from({ length: count }, (_, index) => (index === 0 ? this.hub : `${this.hub}-${index + 1}`));

@@ -1,6 +1,5 @@
 import { type Reload, waitForReload } from "../../../fleet/hub/admin.ts";
 import type { FleetDirectory } from "../../../fleet/hub/fleetDirectory.ts";
-import { HUB_FILES } from "../../../fleet/hub/serverConfig.ts";
 import type { NKey } from "../../../fleet/keys/nkey.ts";
 import { oneLine } from "../../../sys/visibleText.ts";
 import { printErr, warn } from "../../output/messages.ts";
@@ -14,7 +13,7 @@ export async function reloadHub(directory: FleetDirectory, probe: NKey, outcome:
   if (reload === "read") return 0;
   const reason = reload === "not read" ? "the hub has not read the new users.conf" : reload.message;
   warn(`${reason}: ${outcome}`);
-  const users = `${directory.hub}/${HUB_FILES.users}`;
+  const users = directory.usersFiles.join(", ");
   printErr(
     oneLine(
       `  try: ffrtmp fleet up; or for a hub elsewhere: copy ${users} there, then systemctl reload ffrtmp-hub`,

@@ -3,7 +3,6 @@ import { HubRefusal } from "../../../fleet/hub/connection.ts";
 import { listReturns, type ReturnJson } from "../../../fleet/hub/dispatch/returns.ts";
 import { FleetDirectory, locateFleet } from "../../../fleet/hub/fleetDirectory.ts";
 import { readStream } from "../../../fleet/hub/readStream.ts";
-import { HUB_FILES } from "../../../fleet/hub/serverConfig.ts";
 import { nodeMessage } from "../../../fleet/messages/node.ts";
 import { Refusal } from "../../../jobs/errors.ts";
 import { oneLine } from "../../../sys/visibleText.ts";
@@ -71,7 +70,7 @@ async function begin(directory: FleetDirectory): Promise<number> {
     );
   directory.setClosed(new Date());
   printOut("the queues of all pools are closed");
-  const users = `${directory.hub}/${HUB_FILES.users}`;
+  const users = directory.usersFiles.join(", ");
   printErr(oneLine(`  next: restore the data; for a hub elsewhere, copy ${users} there; then start the hub`));
   printErr("  then, until all nodes are back: ffrtmp fleet restore");
   return 0;
