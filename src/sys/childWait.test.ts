@@ -53,7 +53,10 @@ function waitBrieflyFor(script: string, timeoutMs: number): unknown {
 }
 
 test("waitBriefly() returns the end of a child, and nothing for one that still runs", () => {
-  expect(waitBrieflyFor("exit 7", 60_000)).toMatchObject({ status: 7 << 8, memoryPeakBytes: expect.any(Number) });
+  expect(waitBrieflyFor("exit 7", 60_000)).toMatchObject({
+    status: 7 << 8,
+    memoryPeakBytes: expect.any(Number),
+  });
   expect(waitBrieflyFor("exec sleep 1", 0)).toBeNull();
 });
 
