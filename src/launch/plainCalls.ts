@@ -30,7 +30,7 @@ export function isOwn(path: string, group: string): boolean {
 }
 
 /** Returns whether a call moved the thread that made it, and nothing else. */
-export function isReturn(call: CgroupCall): boolean {
+function isReturn(call: CgroupCall): boolean {
   return call.error === undefined && movesThread(call);
 }
 
