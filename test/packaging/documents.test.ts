@@ -19,12 +19,14 @@ function callsIn(document: string): string[] {
   const inline = [...text.replaceAll(/^```.*?^```/gms, "").matchAll(/`([^`]+)`/g)].map(
     ([, code = ""]) => code,
   );
-  return [...blocks, ...inline]
-    .map((line) => line.trim().replace(/^\$ /, "").replace(/\s+/g, " "))
-    .filter((line) => line.startsWith("ffrtmp ") && !/^ffrtmp [^a-z-]/.test(line))
-    .map((line) => line.split(/ -- | {2,}#| # /)[0] as string)
-    // Several calls on one line, also by ssh on another machine.
-    .flatMap((line) => line.split(/ (?:\||&&) (?:ssh \S+ )?(?=ffrtmp )/));
+  return (
+    [...blocks, ...inline]
+      .map((line) => line.trim().replace(/^\$ /, "").replace(/\s+/g, " "))
+      .filter((line) => line.startsWith("ffrtmp ") && !/^ffrtmp [^a-z-]/.test(line))
+      .map((line) => line.split(/ -- | {2,}#| # /)[0] as string)
+      // Several calls on one line, also by ssh on another machine.
+      .flatMap((line) => line.split(/ (?:\||&&) (?:ssh \S+ )?(?=ffrtmp )/))
+  );
 }
 
 function commandOf(words: string[]): CommandNode {
