@@ -16,7 +16,7 @@ import { statusField } from "../support/vm/watchService.ts";
 
 // The commands of README.md on a machine with systemd, and the hub as the service that docs/fleet.md shows.
 
-setDefaultTimeout(300_000);
+setDefaultTimeout(600_000);
 
 const lacks = lacksVm() ?? lacksNatsServer();
 const fleetTest = testIf(lacks);

@@ -13,6 +13,7 @@ import { INBOX } from "../../ledger/location.ts";
 import { IS_OPEN, type NumberedResult, Outbox } from "../../ledger/outbox.ts";
 import { readLedgerFile, stampOfLedger } from "../../ledger/readOnly.ts";
 import type { FileWatch } from "../../linux/fileWatch.ts";
+import { errnoOf } from "../../sys/errno.ts";
 import type { ResultSource } from "../chain/sender.ts";
 import type { ResultLine } from "../messages/results.ts";
 
@@ -48,8 +49,14 @@ export class NodeLedger implements AgentLedger {
     this.#inbox = new InboxView(join(dirname(path), INBOX), report);
   }
 
+  /** `""` too for a directory that may not be searched: reading it says why. */
   stamp(): string {
-    return stampOfLedger(this.path);
+    try {
+      return stampOfLedger(this.path);
+    } catch (error) {
+      if (errnoOf(error) === undefined) throw error;
+      return "";
+    }
   }
 
   watch(onWrite: () => void): FileWatch | undefined {

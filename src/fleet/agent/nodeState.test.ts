@@ -1,6 +1,6 @@
 import { Database } from "bun:sqlite";
 import { describe, expect, it } from "bun:test";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { someLaunch, writeLaunch } from "../../../test/support/inbox.ts";
 import { someJob, someProcess, someResult } from "../../../test/support/jobs.ts";
 import { type Opened, useLedgers } from "../../../test/support/ledgers.ts";
@@ -199,3 +199,14 @@ function spyOnClock(): { ms: number; restore(): void } {
   performance.now = () => clock.ms;
   return clock;
 }
+
+it("has a ledger that may not be reached as its fault, and the agent goes on", () => {
+  // An error of stat(2), as a directory that may not be searched is for others than root.
+  const path = join("/tmp", "x".repeat(300), "ledger.db");
+  const ledger = new NodeLedger(path, false, () => {});
+  expect(ledger.stamp()).toBe("");
+  expect(describeNode(factsWith(), ledger, NOTHING_SENT)).toMatchObject({
+    ledger_id: null,
+    fault: expect.stringContaining(path),
+  });
+});

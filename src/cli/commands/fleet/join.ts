@@ -30,6 +30,8 @@ interface JoinFlags {
 const AGENT_GROUP = "ffrtmp-fleet";
 /** The group that may read the ledger, to which the agent's service belongs. */
 const LEDGER_GROUP = "ffrtmp";
+/** It follows the policies of the fleet from its next start on. */
+const WATCH_RESTART = ["systemctl", "try-restart", "ffrtmp-watch"];
 const AGENT_SERVICE = "ffrtmp-fleet-agent";
 const [KEY_FILE, AUTHORITY_FILE] = ["node.nk", "ca.pem"] as const;
 
@@ -75,6 +77,8 @@ function nextSteps(isReplaced: boolean): Step[] {
   const share = {
     why: ", so that the agent may read the ledger",
     commands: [
+      // First: systemd takes the directory away from the group when it starts this service.
+      WATCH_RESTART,
       ["groupadd", "--system", LEDGER_GROUP],
       ["chgrp", "-R", LEDGER_GROUP, ROOT_STATE],
       ["chmod", "2750", ROOT_STATE],
@@ -83,14 +87,12 @@ function nextSteps(isReplaced: boolean): Step[] {
   const start = {
     why: "",
     commands: [
-      // It follows the policies of the fleet from its next start on.
-      ["systemctl", "try-restart", "ffrtmp-watch"],
       ["systemctl", "enable", "--now", AGENT_SERVICE],
       // A running agent keeps the key that it has read.
       ...(isReplaced ? [["systemctl", "restart", AGENT_SERVICE]] : []),
     ],
   };
-  return hasReaders ? [start] : [share, start];
+  return hasReaders ? [{ why: "", commands: [WATCH_RESTART, ...start.commands] }] : [share, start];
 }
 
 /** Runs the commands of a step, and says which. Throws a Refusal at the first one that fails. */
