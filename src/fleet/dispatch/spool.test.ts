@@ -1,5 +1,4 @@
 import { afterEach, beforeEach, describe, expect, it } from "bun:test";
-import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -91,7 +90,7 @@ describe("a spool", () => {
   it("follows no link and waits for no FIFO", () => {
     put("target", JSON.stringify(RECORD));
     symlinkSync("target", join(spool.directory, "link.1.json"));
-    execFileSync("mkfifo", [join(spool.directory, "pipe.1.json")]);
+    Bun.spawnSync(["mkfifo", join(spool.directory, "pipe.1.json")]);
     expect(spool.readAll().faults.map(({ why }) => why)).toEqual([
       "cannot be read: it is a symbolic link",
       "cannot be read: it is a FIFO",
