@@ -2,7 +2,7 @@ import { recordedCommand } from "../jobs/model/command.ts";
 import { type StartingJob, toRunning } from "../jobs/model/job.ts";
 import { generateJobId, groupName } from "../jobs/model/jobId.ts";
 import { findCommand } from "../jobs/start/findCommand.ts";
-import { isTerminal, listInheritedFiles, restoreFileLimit } from "../jobs/start/inheritedFiles.ts";
+import { isTerminal, listOpenFiles, type OpenFiles, restoreFileLimit } from "../jobs/start/inheritedFiles.ts";
 import { mayHaveLostBytes } from "../jobs/start/rawArguments.ts";
 import { rejectNoOrphansFlag } from "../jobs/start/runtimeFlags.ts";
 import { spawnWorkload, type Workload } from "../jobs/start/spawn.ts";
@@ -20,7 +20,6 @@ import type { Host } from "../linux/host.ts";
 import { readMemoryTotalBytes } from "../linux/memory.ts";
 import type { ProcessIdentity } from "../linux/proc/identity.ts";
 import { bootMsOf, readStat } from "../linux/proc/stat.ts";
-import { listThreads } from "../linux/proc/table.ts";
 import { readBootMs } from "../sys/clock.ts";
 import { describeCode } from "../sys/errno.ts";
 import { isAccessible, readTextFile, statusOf, statusOfLink, X_OK } from "../sys/files.ts";
@@ -37,8 +36,8 @@ export interface RepeatedLaunch {
   /** The file of the inbox has the start. Otherwise another ffrtmp has moved the job into the ledger, or a write failed. */
   isRecorded: boolean;
   child: Bun.Subprocess;
-  /** The descriptors above 2 that the caller opened. */
-  inherited: number[];
+  /** The descriptors that were open before this process opened any. */
+  files: OpenFiles;
 }
 
 /** The machine that a launch acts on, and the function that starts a process there. */
@@ -83,6 +82,7 @@ interface Prepared {
   job: StartingJob;
   self: ProcessIdentity;
   workload: Workload;
+  files: OpenFiles;
   path: string;
 }
 
@@ -92,7 +92,7 @@ function prepare(argv: readonly string[], host: Host): Prepared | undefined {
   if (line === undefined || mayHaveLostBytes([...line.words, ...line.command])) return undefined;
   const { words, command } = line;
   // Before any file is opened.
-  const inherited = listInheritedFiles(host);
+  const files = listOpenFiles(host);
   const state = locateState(undefined, process.env);
   const read = readCircumstances(host, words, state.directory);
   if (read === undefined) return undefined;
@@ -115,7 +115,7 @@ function prepare(argv: readonly string[], host: Host): Prepared | undefined {
     commandBytes: [],
     workingDirectory,
     standard: [isTerminal(host, 0) ? "ignore" : "inherit", "inherit", "inherit"],
-    inherited,
+    inherited: files.inherited,
   };
   const job: StartingJob = {
     ...launch.job,
@@ -133,7 +133,7 @@ function prepare(argv: readonly string[], host: Host): Prepared | undefined {
     carriedUsage: null,
     logPath: null,
   };
-  return { state, launch, job, self, workload, path: found.path };
+  return { state, launch, job, self, workload, files, path: found.path };
 }
 
 /** Returns whether this user alone can have written a file. */
@@ -152,8 +152,6 @@ interface Spawned extends Prepared {
   inbox: InboxFile;
   replay: Replay;
   child: Bun.Subprocess;
-  /** The threads of this process before it joined the job's cgroup; `undefined` where it did not. */
-  threads: number[] | undefined;
 }
 
 /** Records the job and starts its workload. Throws after it has undone everything. */
@@ -163,13 +161,12 @@ function spawn(prepared: Prepared, { host, spawn: start }: Machine): Spawned | u
   // Before anything is done for the job.
   const inbox = createInboxFile(state.inbox, { job });
   if (typeof inbox !== "object") return undefined;
-  const replay = new Replay(host.cgroupFs, launch, scopeOf(launch, job, host));
+  const replay = new Replay(host, launch, scopeOf(launch, job, host));
   try {
     restoreFileLimit(host);
-    const threads = launch.after.length > 0 ? listThreads(host, process.pid) : undefined;
     if (!replay.prepare()) throw new Error("the machine has changed");
     const child = start(host, { ...workload, path, enters: launch.enters });
-    return { ...prepared, inbox, replay, child, threads };
+    return { ...prepared, inbox, replay, child };
   } catch (error) {
     // The job stays on record for as long as something of it may be in the system.
     if (replay.undo().length === 0) abandonInboxFile(inbox);
@@ -205,13 +202,8 @@ function scopeOf({ scope }: RecordedLaunch, { jobId }: StartingJob, host: Host):
 
 /** Brings the starting thread back, and records the start. */
 function finish(spawned: Spawned, host: Host, warn: (message: string) => void): RepeatedLaunch {
-  const { launch, job, self, inbox, replay, child, threads, workload } = spawned;
+  const { launch, job, self, inbox, replay, child, files } = spawned;
   const failures = replay.finish();
-  if (threads !== undefined) {
-    for (const tid of listThreads(host, process.pid)) {
-      if (!threads.includes(tid)) failures.push(...replay.bringBack(tid));
-    }
-  }
   const effect = `this ffrtmp process stays in the cgroup of job ${job.jobId}, under its limits`;
   for (const { error, data, path } of failures)
     warn(`${effect}: ${describeCode(error)} writing "${data}" to ${path}`);
@@ -233,6 +225,6 @@ function finish(spawned: Spawned, host: Host, warn: (message: string) => void): 
     plain,
     isRecorded: appendRunning(inbox, running) === "written",
     child,
-    inherited: workload.inherited,
+    files,
   };
 }

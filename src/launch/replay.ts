@@ -1,4 +1,5 @@
-import type { CgroupFs } from "../linux/cgroupFs.ts";
+import type { Host } from "../linux/host.ts";
+import { listThreads, moveStartedThreads } from "../linux/proc/table.ts";
 import { hasSameOutcome, type LaunchCalls, makeCall } from "./calls.ts";
 import { movesThread } from "./plainCalls.ts";
 
@@ -21,22 +22,22 @@ export interface ReplayedScope {
  */
 export class Replay {
   // Declared only, and set by the constructor: the runtime compiles each list of fields that a class sets itself, 0.07 ms.
-  declare private readonly fs: CgroupFs;
+  declare private readonly host: Host;
   declare private readonly calls: LaunchCalls;
   declare private readonly scope: ReplayedScope | undefined;
   /** The cgroups that were made, in this order. */
   declare private readonly made: string[];
-  /** The starting thread may be in the job's cgroup. */
-  declare private hasJoined: boolean;
+  /** The threads of this process before one of them joined the job's cgroup; `undefined` while none may be there. */
+  declare private outside: readonly number[] | undefined;
   /** This process is in the scope of the job. */
   declare private isInScope: boolean;
 
-  constructor(fs: CgroupFs, calls: LaunchCalls, scope?: ReplayedScope) {
-    this.fs = fs;
+  constructor(host: Host, calls: LaunchCalls, scope?: ReplayedScope) {
+    this.host = host;
     this.calls = calls;
     this.scope = scope;
     this.made = [];
-    this.hasJoined = false;
+    this.outside = undefined;
     this.isInScope = false;
   }
 
@@ -48,29 +49,36 @@ export class Replay {
       if (index++ === scopedAfter && !this.enterScope()) return false;
       const { call, path, data } = recorded;
       // Before the call: a refused one may have moved the thread in the first of two hierarchies.
-      if (movesThread(recorded)) this.hasJoined = true;
-      const made = makeCall(this.fs, call, path, data);
+      if (movesThread(recorded)) this.outside ??= listThreads(this.host, process.pid);
+      const made = makeCall(this.host.cgroupFs, call, path, data);
       if (call === "mkdir" && made.error === undefined) this.made.push(path);
       if (!hasSameOutcome(made, recorded)) return false;
     }
     return true;
   }
 
-  /** Brings the thread back that started the workload. Returns the writes that failed. */
+  /**
+   * Brings the thread back that started the workload, and those that the runtime has started meanwhile. Returns the writes that
+   * failed.
+   */
   finish(): FailedWrite[] {
-    this.hasJoined = false;
-    return this.bringBack();
+    const failures: FailedWrite[] = [];
+    const { outside } = this;
+    if (outside === undefined) return failures;
+    this.outside = undefined;
+    this.bringBack(0, failures);
+    moveStartedThreads(this.host, outside, (tid) => this.bringBack(tid, failures));
+    return failures;
   }
 
-  /** Does the same for another thread of this process. */
-  bringBack(tid = 0): FailedWrite[] {
+  /** Does that for one thread; 0: the calling one. */
+  private bringBack(tid: number, failures: FailedWrite[]): void {
     const data = String(tid);
-    const failures: FailedWrite[] = [];
     for (const { path } of this.calls.after) {
-      const { error } = makeCall(this.fs, "write", path, data);
-      if (error !== undefined) failures.push({ path, data, error });
+      const { error } = makeCall(this.host.cgroupFs, "write", path, data);
+      // ESRCH: the thread has ended.
+      if (error !== undefined && error !== "ESRCH") failures.push({ path, data, error });
     }
-    return failures;
   }
 
   /**
@@ -78,14 +86,14 @@ export class Replay {
    * removes the scope. Returns the paths that could not be removed, and those to which nothing could return.
    */
   undo(): string[] {
-    const failures = this.hasJoined ? this.finish().map(({ path }) => path) : [];
+    const failures = this.finish().map(({ path }) => path);
     if (this.isInScope && this.scope !== undefined) {
       const path = `${this.scope.origin}/cgroup.procs`;
-      const { error } = makeCall(this.fs, "write", path, "0");
+      const { error } = makeCall(this.host.cgroupFs, "write", path, "0");
       if (error !== undefined) failures.push(path);
     }
     for (const path of this.made.toReversed()) {
-      const { error } = makeCall(this.fs, "rmdir", path);
+      const { error } = makeCall(this.host.cgroupFs, "rmdir", path);
       if (error !== undefined && error !== "ENOENT") failures.push(path);
     }
     this.made.length = 0;

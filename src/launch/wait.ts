@@ -1,4 +1,5 @@
 import { endingOfStatus, exitCodeOf } from "../jobs/model/ending.ts";
+import type { OpenFiles } from "../jobs/start/inheritedFiles.ts";
 import { type WorkloadEnd, waitForEnd } from "../jobs/start/spawn.ts";
 import { summaryLine } from "../jobs/summary.ts";
 import { isFoldDue } from "../ledger/inbox/inboxFile.ts";
@@ -35,8 +36,8 @@ type EndHost = Pick<Host, "cgroupFs" | "now" | "bootNow">;
 interface WaitedLaunch {
   plain: PlainJob;
   child: Bun.Subprocess;
-  /** The descriptors above 2 that the caller opened. */
-  inherited: readonly number[];
+  /** The descriptors above 2 that the caller opened, and those that wake the event loop. */
+  files: OpenFiles;
 }
 
 /**
@@ -52,7 +53,7 @@ export function waitForPlainJob(
   onStopSignal((signal) => stop(signal));
   const sinceMs = host.bootNow();
   // Most commands that end soon end here. Neither a timer nor a promise nor the event loop is used then, which takes 0.5 ms.
-  const early = waitBriefly(launch.child.pid, SETTLE_AFTER_MS);
+  const early = waitBriefly(launch.child.pid, SETTLE_AFTER_MS, launch.files.wakeups);
   if (early !== undefined) return recordPlainEnd(host, launch.plain, endOfChild(early), false, full);
   // A signal that came meanwhile is handled when the runtime has its turn, after this.
   const signal = new Promise<string>((resolve) => {
@@ -105,9 +106,10 @@ export function recordPlainEnd(
  * Installs the signal filter, and continues in a new start of this program, without the memory of the launch. Before the
  * spawn, the workload would inherit the filter; now it is a process of its own, and the filter concerns the wrapper alone.
  */
-async function settle({ plain, child, inherited }: WaitedLaunch, full: FullProgram): Promise<void> {
+async function settle({ plain, child, files }: WaitedLaunch, full: FullProgram): Promise<void> {
   await full.denySignals();
   // An end that the runtime has seen can be reported only by it.
-  if (child.exitCode === null && child.signalCode === null) continueInNewStart(plain, child.pid, inherited);
+  if (child.exitCode === null && child.signalCode === null)
+    continueInNewStart(plain, child.pid, files.inherited);
   Bun.shrink();
 }

@@ -39,13 +39,23 @@ test("waitForChild() returns an errno for a process that is no child", () => {
   expect(waitFor("stranger")).toMatchObject({ end: -10 });
 });
 
-/** Waits briefly in a process of its own for a shell that it starts. Returns what `waitBriefly` returned; `null`: nothing. */
-function waitBrieflyFor(script: string, timeoutMs: number): unknown {
+/**
+ * Waits briefly in a process of its own for a shell that it starts, after it has executed `before`. Returns what `waitBriefly`
+ * returned; `null`: nothing.
+ */
+function waitBrieflyFor(script: string, timeoutMs: number, before = ""): unknown {
+  const moduleOf = (path: string): string => JSON.stringify(resolve(import.meta.dir, path));
   const program = `
-    const { waitBriefly } = await import(${JSON.stringify(resolve(import.meta.dir, "childWait.ts"))});
+    const { waitBriefly } = await import(${moduleOf("childWait.ts")});
+    const { listOpenFiles } = await import(${moduleOf("../jobs/start/inheritedFiles.ts")});
+    const { syscall } = await import(${moduleOf("libc.ts")});
+    const { wakeups } = listOpenFiles({ procRoot: "/proc" });
+    // The runtime, which was woken by the imports, does not read them itself. In a launch it is not woken.
+    for (const fd of wakeups) syscall("read", fd, new Uint8Array(8), 8);
     process.on("SIGTERM", () => {});
     const child = Bun.spawn(["sh", "-c", process.argv[1]], { stdio: ["ignore", "inherit", "inherit"] });
-    console.log(JSON.stringify(waitBriefly(child.pid, ${timeoutMs}) ?? null));
+    ${before};
+    console.log(JSON.stringify(waitBriefly(child.pid, ${timeoutMs}, wakeups) ?? null));
     process.exit();`;
   const { stdout, stderr } = spawnSync(process.execPath, ["-e", program, script], { encoding: "utf8" });
   expect(stderr).toBe("");
@@ -63,4 +73,17 @@ test("waitBriefly() returns the end of a child, and nothing for one that still r
 test("a signal ends waitBriefly(), so that its handler gets its turn", () => {
   const script = 'until grep -q poll /proc/$PPID/wchan; do :; done; kill -TERM "$PPID"; exec sleep 1';
   expect(waitBrieflyFor(script, 60_000)).toBeNull();
+});
+
+test.each([
+  ["before the wait", 'process.kill(process.pid, "SIGTERM")'],
+  [
+    "in another thread",
+    `const { listNumbers } = await import(${JSON.stringify(resolve(import.meta.dir, "files.ts"))});
+     const thread = listNumbers("/proc/self/task").find((tid) => tid !== process.pid);
+     if (thread === undefined || syscall("tgkill", process.pid, thread, 15) !== 0) throw new Error("no thread")`,
+  ],
+])("so does a signal that comes %s", (_, before) => {
+  // Without it, the wait returns the end of this child.
+  expect(waitBrieflyFor("exec sleep 2", 60_000, before)).toBeNull();
 });

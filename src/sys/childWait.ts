@@ -65,16 +65,23 @@ export function waitForChild(pid: number, onContinue: () => void): ChildEnd | st
 
 /**
  * Waits at most `timeoutMs` for the end of a child, without the runtime: its timers, promises and signal handlers wait too.
- * Returns `undefined` where the child still runs, a signal interrupted the wait, whose handler runs as soon as the caller
- * returns to the runtime, or the runtime has to wait instead: this kernel has no pidfds, or it has collected the child.
+ * `wakeups`: the descriptors by which the runtime wakes its event loop. Its handler of a signal writes to one, whichever thread
+ * gets the signal, and also if that was before this wait.
+ * Returns `undefined` where the child still runs, a signal came, which is handled as soon as the caller returns to the runtime,
+ * or the runtime has to wait instead: this kernel has no pidfds, or the runtime has collected the child.
  */
-export function waitBriefly(pid: number, timeoutMs: number): ChildEnd | undefined {
+export function waitBriefly(
+  pid: number,
+  timeoutMs: number,
+  wakeups: readonly number[],
+): ChildEnd | undefined {
   const pidfd = syscall("pidfd_open", pid, 0);
   if (pidfd < 0) return undefined;
-  const file = pollfds([pidfd]);
-  const ready = syscall("ppoll", file, 1, timespec(timeoutMs), 0, 0);
+  const files = pollfds([pidfd, ...wakeups]);
+  const ready = syscall("ppoll", files, 1 + wakeups.length, timespec(timeoutMs), 0, 0);
   closeFd(pidfd);
-  if (ready !== 1) return undefined;
+  // The revents of the first file.
+  if (ready <= 0 || files[6] === 0) return undefined;
   const end = reap(pid);
   return typeof end === "number" ? undefined : end;
 }

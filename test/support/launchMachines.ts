@@ -31,7 +31,8 @@ const SLICE = "/system.slice";
 const SERVICE = `${SLICE}/encoder.service`;
 const BOOT_ID = "5c1f5a3e-0000-4000-8000-000000000000";
 const WORKLOAD = 4711;
-export const THREAD = 4712;
+const THREAD = 4712;
+const THREAD_OF_THREAD = 4713;
 const TOP = "/sys/fs/cgroup";
 
 /** A machine in memory on which the process of the test runs ffrtmp, and a state directory. Dispose of it after use. */
@@ -39,7 +40,12 @@ export class LaunchMachine {
   readonly fake: FakeCgroups;
   readonly directory = mkdtempSync(join(tmpdir(), "ffrtmp-launch-"));
   readonly warnings: string[] = [];
-  /** The runtime starts a thread, `THREAD`, while a workload is started. */
+  /** The threads that the runtime has started. */
+  readonly started: number[] = [];
+  /**
+   * The runtime starts a thread, `THREAD`, while a workload is started. That one starts another one, just before it is moved out
+   * of the job's cgroup (v1).
+   */
   startsThread = false;
   /** The cgroups in which each workload began. */
   readonly begunIn: string[] = [];
@@ -202,10 +208,7 @@ export class LaunchMachine {
 
   /** Starts a process in memory, where the kernel would. */
   readonly #spawn: typeof spawnWorkload = (_host, { enters }) => {
-    if (this.startsThread) {
-      this.fake.addThread(process.pid, THREAD);
-      mkdirSync(join(this.#proc, `${process.pid}/task/${THREAD}`));
-    }
+    if (this.startsThread) this.#startThread(process.pid, THREAD);
     // A child begins where the thread is that makes it.
     if (enters === undefined) this.fake.addThread(process.pid, WORKLOAD);
     else this.fake.addProcess(WORKLOAD, enters.slice(TOP.length));
@@ -219,6 +222,18 @@ export class LaunchMachine {
       resourceUsage: () => undefined,
     } as never;
   };
+
+  #startThread(starting: number, tid: number): void {
+    this.fake.addThread(starting, tid);
+    mkdirSync(join(this.#proc, `${process.pid}/task/${tid}`));
+    this.started.push(tid);
+    if (tid !== THREAD) return;
+    const { write } = this.fake.fs;
+    this.fake.fs.write = (path, data) => {
+      if (data === String(THREAD) && this.started.length === 1) this.#startThread(THREAD, THREAD_OF_THREAD);
+      write(path, data);
+    };
+  }
 
   #putProc(): void {
     const put = (name: string, text: string): void => {

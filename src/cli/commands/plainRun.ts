@@ -16,10 +16,10 @@ import { pruneIfDue, reportExit } from "./reportExit.ts";
 // ledger is gone, as after the purge of the package, it stays gone.
 
 /** Waits for the end of a job that another ffrtmp has moved into the ledger, or that could not be recorded in the inbox. */
-export async function observePlainRun({ plain, child, inherited }: RepeatedLaunch): Promise<number> {
+export async function observePlainRun({ plain, child, files }: RepeatedLaunch): Promise<number> {
   const context = openToChange({});
   const job = jobInLedger(context, plain);
-  return observeRun({ context, job, ended: waitForEnd(child) }, { inherited });
+  return observeRun({ context, job, ended: waitForEnd(child) }, { inherited: files.inherited });
 }
 
 export async function recordEnd(

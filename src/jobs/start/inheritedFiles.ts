@@ -8,24 +8,38 @@ import { setSoftFileLimit } from "../../sys/ownProcess.ts";
 export type StdioList = [Standard, Standard, Standard, ...(number | null)[]];
 type Standard = "inherit" | "ignore" | number;
 
-/**
- * Lists the descriptors above 2 that the caller opened, which the workload inherits (`ffmpeg -i pipe:3`). Call this before
- * ffrtmp opens any file. The runtime's own descriptors are recognized by their type.
- */
-export function listInheritedFiles(host: Host): number[] {
-  const inherited: number[] = [];
+/** Descriptors above 2 that are open before ffrtmp opens any file. */
+export interface OpenFiles {
+  /** Those that the caller opened, which the workload inherits (`ffmpeg -i pipe:3`). */
+  readonly inherited: number[];
+  /** Those by which a signal handler or a thread of the runtime wakes its event loop: they can be read then; eventfd(2). */
+  readonly wakeups: number[];
+}
+
+/** Lists the open descriptors. Call this before ffrtmp opens any file. Those of the runtime are recognized by their type. */
+export function listOpenFiles(host: Host): OpenFiles {
+  const files: OpenFiles = { inherited: [], wakeups: [] };
   for (const fd of listNumbers(`${host.procRoot}/self/fd`)) {
     const target = fd < 3 ? undefined : readLink(host, `self/fd/${fd}`);
-    if (target !== undefined && !isOwnFile(target)) inherited.push(fd);
+    if (target === undefined) continue;
+    if (target === EVENTFD) files.wakeups.push(fd);
+    else if (!isOwnFile(target)) files.inherited.push(fd);
   }
-  return inherited;
+  return files;
 }
+
+/** Lists the descriptors above 2 that the caller opened. Call this before ffrtmp opens any file. */
+export function listInheritedFiles(host: Host): number[] {
+  return listOpenFiles(host).inherited;
+}
+
+const EVENTFD = "anon_inode:[eventfd]";
 
 /** Returns whether the runtime has opened a file for itself: their types as procfs shows them. */
 function isOwnFile(target: string): boolean {
   switch (target) {
     case "anon_inode:[eventpoll]":
-    case "anon_inode:[eventfd]":
+    case EVENTFD:
     case "anon_inode:[timerfd]":
     case "anon_inode:[io_uring]":
       return true;

@@ -12,11 +12,11 @@ import {
   joinThread,
   leaveThread,
   limitWrapperSlot,
-  moveThreadsOut,
+  moveThreadOut,
   moveToWrapperSlot,
 } from "../../linux/cgroup/startingThread.ts";
 import { bootMsOf, readStat } from "../../linux/proc/stat.ts";
-import { listThreads } from "../../linux/proc/table.ts";
+import { listThreads, moveStartedThreads } from "../../linux/proc/table.ts";
 import { takeOnAttributes } from "../../linux/proc/taskAttributes.ts";
 import type { ScopePlan } from "../../linux/systemd/scope.ts";
 import { errnoOf } from "../../sys/errno.ts";
@@ -223,9 +223,8 @@ function spawnInside(
   } finally {
     const effect = `this ffrtmp process stays in the cgroup of job ${request.jobId}, under its limits`;
     const stayed = leaveThread(cgroup);
-    const started = listThreads(context.host, process.pid).filter((tid) => !threads.includes(tid));
-    for (const { because } of [...stayed, ...moveThreadsOut(cgroup, started)])
-      context.warn(`${effect}: ${because}`);
+    moveStartedThreads(context.host, threads, (tid) => stayed.push(...moveThreadOut(cgroup, tid)));
+    for (const { because } of stayed) context.warn(`${effect}: ${because}`);
     freeWrapperSlot(cgroup);
     attributes.undo();
   }

@@ -1,3 +1,4 @@
+import { describeCode } from "../../sys/errno.ts";
 import { backendOf } from "./backends.ts";
 import type { Unavailable } from "./controller.ts";
 import { writeCgroupFile } from "./file.ts";
@@ -25,11 +26,11 @@ export function leaveThread(job: JobCgroup): Unavailable[] {
 }
 
 /**
- * Moves threads of this process, which the runtime has started meanwhile, out of the job's cgroup: a new thread is in the
- * cgroup of the one that starts it. Returns what the kernel refused.
+ * Moves a thread of this process, which the runtime has started meanwhile, out of the job's cgroup. Returns what the kernel
+ * refused.
  */
-export function moveThreadsOut(job: JobCgroup, tids: readonly number[]): Unavailable[] {
-  return tids.flatMap((tid) => moveThread(job, ({ origin }) => origin, String(tid)));
+export function moveThreadOut(job: JobCgroup, tid: number): Unavailable[] {
+  return moveThread(job, ({ origin }) => origin, String(tid));
 }
 
 /** Call before the limits of the job are applied, with one slot more than the job is to have. */
@@ -50,6 +51,9 @@ export function freeWrapperSlot(job: JobCgroup): void {
   limitWrapperSlot(job, "max");
 }
 
+/** A thread that ends meanwhile needs no move. */
+const ENDED = describeCode("ESRCH");
+
 function moveThread(
   { fs, directories }: JobCgroup,
   target: (directory: JobDirectory) => string | undefined,
@@ -61,7 +65,7 @@ function moveThread(
     // "0" is the writing thread itself. It needs no right beyond the cgroup, and because no other thread moves, the kernel
     // needs no grace period: 0.08 ms, not 7.
     const because = writeCgroupFile({ fs, path }, "tasks", thread);
-    return because === undefined
+    return because === undefined || because.startsWith(ENDED)
       ? []
       : directory.controllers.map(({ name }) => ({ controller: name, because }));
   });

@@ -21,6 +21,23 @@ export function listThreads(host: Host, pid: number): number[] {
 }
 
 /**
+ * Calls a function with each thread of this process that is not in `known`, to move it. A new thread is in the cgroup of the one
+ * that starts it, and can itself start one there before it is moved: so they are listed until no new one is found.
+ */
+export function moveStartedThreads(host: Host, known: readonly number[], move: (tid: number) => void): void {
+  const moved = [...known];
+  for (let hasMoved = true; hasMoved; ) {
+    hasMoved = false;
+    for (const tid of listThreads(host, process.pid)) {
+      if (moved.indexOf(tid) >= 0) continue;
+      move(tid);
+      moved.push(tid);
+      hasMoved = true;
+    }
+  }
+}
+
+/**
  * The part of a command line that is read: as much as policies compare. A process can have 6 MB of arguments, and the
  * kernel reads them from its memory, page by page.
  */
