@@ -5,7 +5,7 @@ import { summaryLine } from "../jobs/summary.ts";
 import { isFoldDue } from "../ledger/inbox/inboxFile.ts";
 import type { Host } from "../linux/host.ts";
 import { type ChildEnd, waitBriefly } from "../sys/childWait.ts";
-import { onStopSignal, watchContinuations } from "../sys/ownSignals.ts";
+import { CONTINUED_MS, onStopSignal, watchContinuations } from "../sys/ownSignals.ts";
 import { endPlainJob, type LaunchedJob, type PlainEnd, type PlainJob } from "./end.ts";
 import { continueInNewStart, type RunOptions } from "./newStart.ts";
 
@@ -54,7 +54,11 @@ export function waitForPlainJob(
   const sinceMs = host.bootNow();
   // Most commands that end soon end here. Neither a timer nor a promise nor the event loop is used then, which takes 0.5 ms.
   const early = waitBriefly(launch.child.pid, SETTLE_AFTER_MS, launch.files.wakeups);
-  if (early !== undefined) return recordPlainEnd(host, launch.plain, endOfChild(early), false, full);
+  if (early !== undefined) {
+    // It has lasted for longer than it may: this process was stopped meanwhile, or the machine slept.
+    const isUnseen = host.bootNow() - sinceMs > SETTLE_AFTER_MS + CONTINUED_MS;
+    return recordPlainEnd(host, launch.plain, endOfChild(early), isUnseen, full);
+  }
   // A signal that came meanwhile is handled when the runtime has its turn, after this.
   const signal = new Promise<string>((resolve) => {
     stop = resolve;

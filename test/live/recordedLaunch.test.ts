@@ -80,6 +80,33 @@ test("a signal that the wrapper gets during its first wait stops its observing, 
   expect(await box.json(["ps"])).toMatchObject([{ pid, observer_pid: null }]);
 });
 
+test("a repeated launch that was stopped in its first wait while its workload ended knows no time of the end", async () => {
+  const box = sandbox();
+  await runTwice(["--cpu-quota", "100"], ["true"]);
+  const record = recordIn(box);
+  const pidFile = box.path("pid");
+  // The shell is a child of the wrapper: both write their PIDs before the stop.
+  const script = `echo $PPID $$ >${pidFile}.new; mv ${pidFile}.new ${pidFile}; until grep -q poll /proc/$PPID/wchan; do :; done; kill -STOP "$PPID"; exit 7`;
+  const run = box.start(["run", "--cpu-quota", "100", "--", "sh", "-c", script], {
+    stdout: "ignore",
+    stderr: "ignore",
+  });
+  const [wrapper = 0, workload = 0] = await eventually("the workload has ended", () => {
+    if (!existsSync(pidFile)) return undefined;
+    const pids = readFileSync(pidFile, "utf8").split(" ").map(Number);
+    return isRunning(pids[1] as number) ? undefined : pids;
+  });
+  expect(workload).toBeGreaterThan(0);
+  // Longer than the first wait.
+  await Bun.sleep(1000);
+  process.kill(wrapper, "SIGCONT");
+  expect(await run.exited).toBe(7);
+  expect(recordIn(box)).toEqual(record);
+  const [{ job_id: jobId }] = await box.json(["history"]);
+  const { result } = await box.json(["inspect", jobId]);
+  expect(result).toMatchObject({ exit_code: 7, ended_before: expect.any(String) });
+});
+
 test("no repeated launch leaves its cgroup behind", async () => {
   const box = sandbox();
   await runTwice(["--cpu-quota", "100"], ["true"]);

@@ -9,10 +9,10 @@ import { ancestorsOf } from "./hierarchies.ts";
  * wrote.
  */
 export function constrainingCgroups(directory: CgroupDirectory, limit: CgroupLimitName): CgroupDirectory[] {
-  const { replaced, fs, hierarchy } = directory;
+  const { replaced, replacedLimits, fs, hierarchy } = directory;
   const ancestors = isInherited(limit, hierarchy.version) ? ancestorsOf(hierarchy, directory.path) : [];
   const above = ancestors.map((path) => ({ ...directory, path }));
-  if (!replaced) return above;
+  if (!replaced || replacedLimits?.includes(limit) === false) return above;
   const read = (path: string): string => {
     const written = replaced.find((each) => each.path === path);
     if (written === undefined) return fs.read(path);

@@ -92,10 +92,13 @@ export interface LimitDrift {
 
 /** Lists the wanted limits that neither the job's own cgroup nor one above it has now. */
 export function listLimitDrift({ fs, directories, changes }: JobCgroup, wanted: Limits): LimitDrift[] {
-  const hasOwnersWeight = directories.some(
-    ({ placedAs, carrier }) =>
-      placedAs === "in-place" || (carrier && carriedBy(changes, carrier)["cpu.weight"] !== undefined),
-  );
+  // Of the weights, only that of the CPU is carried.
+  const hasOwnersWeight = (limit: CgroupLimitName): boolean =>
+    directories.some(
+      ({ placedAs, carrier }) =>
+        placedAs === "in-place" ||
+        (limit !== "io.weight" && carrier && carriedBy(changes, carrier)["cpu.weight"] !== undefined),
+    );
   const readAll = (read: typeof readOwnLimits, names: readonly CgroupLimitName[]): Limits =>
     Object.assign({}, ...directories.flatMap((each) => readEach(each, read, names)));
   const readEach = (
@@ -111,7 +114,7 @@ export function listLimitDrift({ fs, directories, changes }: JobCgroup, wanted: 
     const value = wanted[field];
     if (value === undefined || isAsTight(limit, found, wanted)) return false;
     // In place or carried, a weight below the wanted one is the owner's: the wanted one would favour the workload.
-    return !(hasOwnersWeight && compare.isAtMost?.(found[field], value));
+    return !(hasOwnersWeight(limit) && compare.isAtMost?.(found[field], value));
   };
   // Usually the cgroup itself has what was written there. The cgroups above are read only where it does not.
   const asked = CGROUP_LIMITS.filter((limit) => formatLimit(wanted, limit) !== undefined);

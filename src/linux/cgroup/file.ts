@@ -1,3 +1,4 @@
+import type { CgroupLimitName } from "../../limits/table.ts";
 import { digitsAt, parseDigits } from "../../sys/digits.ts";
 import { describeErrno } from "../../sys/errno.ts";
 import type { CgroupFs } from "../cgroupFs.ts";
@@ -10,6 +11,8 @@ export interface CgroupDirectory {
   path: string;
   /** Set when the cgroup existed before the job: the values of its owner that ffrtmp replaced. */
   replaced?: readonly FileWritten[];
+  /** The limits that these are about; absent: all of its owner's. */
+  replacedLimits?: readonly CgroupLimitName[];
 }
 
 /** The files of a cgroup. */

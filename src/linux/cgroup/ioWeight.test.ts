@@ -10,7 +10,8 @@ import { type DiskWeights, readDiskWeights } from "../diskWeight.ts";
 import { controllersOf } from "./backends.ts";
 import type { CgroupDirectory } from "./file.ts";
 import { ioWeightFiles, restoredDiskWeight } from "./ioWeight.ts";
-import type { JobCgroup } from "./jobCgroup.ts";
+import { asDirectory, type JobCgroup } from "./jobCgroup.ts";
+import { liftCgroupLimits } from "./jobLimits.ts";
 import { recordOwnersValues, recordWritten, restoreFile } from "./ownerFiles.ts";
 
 const V2 = { key: "", version: 2 as const, controllers: ["io"], mountPoint: "/cg", mountRoot: "/" };
@@ -60,14 +61,14 @@ test("a weight is written for what divides a disk, and is partial where another 
     because: "acts on sdb (bfq), vda (io.cost) only",
   });
   expect([text("io.weight"), text("io.bfq.weight")]).toEqual(["default 1000", "default 181"]);
-  expect(ioWeightFiles(2).read(directory)).toBe(1000);
+  expect(ioWeightFiles(2, () => BOTH).read(directory)).toBe(1000);
 });
 
 test("with BFQ alone its file is written alone, and read back as the weight that was asked for", () => {
   const { set, text, directory } = cgroupOf(2, { ...UNTOUCHED, "io.bfq.weight": "default 100\n8:0 20" });
   expect(set(10, BFQ)).toMatchObject({ outcome: "applied", actual: "10" });
   expect([text("io.weight"), text("io.bfq.weight")]).toEqual(["default 100", "default 10\n8:0 20"]);
-  expect(ioWeightFiles(2).read(directory)).toBe(10);
+  expect(ioWeightFiles(2, () => BFQ).read(directory)).toBe(10);
   const v1 = cgroupOf(1, { "blkio.bfq.weight": "100" });
   expect(v1.set(10_000, BFQ)).toMatchObject({ outcome: "applied" });
   expect(v1.text("blkio.bfq.weight")).toBe("1000");
@@ -84,11 +85,55 @@ test("without a disk that has weights nothing is written, and the outcome says h
 });
 
 test("in place, a weight below the wanted one is the owner's and stays", () => {
-  const { directory, text } = cgroupOf(2, { ...UNTOUCHED, "io.weight": "default 50" });
+  const { directory, text } = cgroupOf(2, { "io.weight": "default 50", "io.bfq.weight": "default 50" });
   const owned = { ...directory, replaced: [] };
   const plan = ioWeightFiles(2, () => BOTH).plan(owned, 1000, "1000");
   expect(plan).toMatchObject({ outcome: "applied", actual: "50", heldBy: "/cg/job" });
   expect(text("io.weight")).toBe("default 50");
+});
+
+test.each([
+  ["of the two that the owner has, none grows", BOTH, 300, 20, ["default 200", "default 20"]],
+  ["the one that divides no disk does not count", BFQ, 50, 300, ["default 50", "default 109"]],
+])("in place, %s", (_, weights, cost, bfq, expected) => {
+  const { directory } = cgroupOf(2, { "io.weight": `default ${cost}`, "io.bfq.weight": `default ${bfq}` });
+  const { fs, path } = directory;
+  const plan = ioWeightFiles(2, () => weights).plan({ ...directory, replaced: [] }, 200, "200");
+  if ("outcome" in plan) throw new Error(`nothing is planned: ${plan.because}`);
+  for (const { file, data } of plan.writes) fs.write(`${path}/${file}`, data);
+  expect(["io.weight", "io.bfq.weight"].map((file) => fs.read(`${path}/${file}`).trim())).toEqual(expected);
+  const { outcome, because = "" } = plan.verify(directory);
+  expect([outcome, because.includes("its owner has 20 in io.bfq.weight")]).toEqual(
+    weights === BOTH ? ["partial", true] : ["applied", false],
+  );
+});
+
+test("what processes have is the greater of the weights that act", () => {
+  const { directory } = cgroupOf(2, { "io.weight": "default 10", "io.bfq.weight": "default 100" });
+  const readOn = (weights: DiskWeights) => ioWeightFiles(2, () => weights).read(directory);
+  const cost: DiskWeights = { ...BFQ, acting: [{ disk: "vda", by: "io.cost" }] };
+  expect([BOTH, BFQ, cost, NONE].map(readOn)).toEqual([100, 100, 10, undefined]);
+});
+
+test("the weight of a scope that carries a weight of the CPU is not its owner's", () => {
+  const { directory } = cgroupOf(2, { ...UNTOUCHED, "cpu.weight": "50", "cpu.idle": "0" });
+  const { fs, path } = directory;
+  const scope = {
+    hierarchy: V2,
+    path,
+    origin: path,
+    placedAs: "child" as const,
+    carrier: path,
+    controllers: [],
+  };
+  const created = { kind: "cgroup-created" as const, hierarchy: "", path, role: "job" as const };
+  const job: JobCgroup = {
+    ...{ fs, unavailable: [], directories: [scope] },
+    changes: [{ ...created, carried: { "cpu.weight": "50" } }],
+  };
+  expect(ioWeightFiles(2, () => BOTH).plan(asDirectory(job, scope), 500, "500")).toMatchObject({
+    writes: [{ data: "default 500" }, { data: "default 136" }],
+  });
 });
 
 test("the weight of a cgroup is restored without the lines of its disks, which stay", () => {
@@ -107,10 +152,16 @@ test("in place, both files of the owner are recorded, and restored as they were"
     ...{ fs, changes: [], unavailable: [] },
     directories: [{ hierarchy: V2, path, origin: path, placedAs: "in-place", controllers }],
   };
-  recordOwnersValues(job, { ioWeight: 10 });
-  set(10, BOTH);
-  recordWritten(job, { ioWeight: 10 });
-  expect([text("io.weight"), text("io.bfq.weight")]).toEqual(["default 10\n8:0 50", "default 10"]);
+  const govern = (): void => {
+    recordOwnersValues(job, { ioWeight: 10 });
+    set(10, BOTH);
+    recordWritten(job, { ioWeight: 10 });
+    expect([text("io.weight"), text("io.bfq.weight")]).toEqual(["default 10\n8:0 50", "default 10"]);
+  };
+  govern();
+  expect(liftCgroupLimits(job, ["io.weight"])).toEqual([]);
+  expect([text("io.weight"), text("io.bfq.weight")]).toEqual(["default 300\n8:0 50", "default 118"]);
+  govern();
   for (const change of job.changes) if (change.kind === "file-written") restoreFile(fs, change);
   expect([text("io.weight"), text("io.bfq.weight")]).toEqual(["default 300\n8:0 50", "default 118"]);
 });

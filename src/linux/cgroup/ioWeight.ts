@@ -3,7 +3,7 @@ import { type LimitOutcome, onlyPartly } from "../../limits/outcome.ts";
 import { parseDigits } from "../../sys/digits.ts";
 import type { CgroupFs } from "../cgroupFs.ts";
 import { type DiskWeights, readDiskWeights } from "../diskWeight.ts";
-import { limitedByAncestor, tightestAbove } from "./constraints.ts";
+import { constrainingCgroups, limitedByAncestor } from "./constraints.ts";
 import { type CgroupDirectory, readBack, readCgroupFile } from "./file.ts";
 import type { Hierarchy } from "./hierarchies.ts";
 import { compareReadBack, type FileWrite, type LimitFiles } from "./limitFiles.ts";
@@ -34,40 +34,46 @@ const FILES: Record<1 | 2, readonly DiskWeightFile[]> = {
 /** The files of v2 that one weight is in. */
 export const DISK_WEIGHT_FILES: readonly string[] = FILES[2].map(({ file }) => file);
 
+/** A file, and the number that it gets. */
+interface Target extends DiskWeightFile {
+  readonly number: number;
+  /** The number of the cgroup's owner, which is less than what was asked for, and stays. */
+  readonly isOwners: boolean;
+}
+
 /**
  * The share of contended disks. It is written for BFQ, for io.cost, or for both, by what divides the disks of the machine, and
- * not at all where neither does. `readWeights`: returns on which disks a weight acts.
+ * not at all where neither does. Each has a weight of its own, and none of an owner grows. `readWeights`: returns on which disks
+ * a weight acts.
  */
 export function ioWeightFiles(
   version: 1 | 2,
   readWeights: (directory: CgroupDirectory) => DiskWeights = weightsAround,
 ): LimitFiles<number> {
-  const read = (directory: CgroupDirectory): number | undefined => {
-    const weights = FILES[version].flatMap((each) => {
-      const number = defaultIn(readCgroupFile(directory, each.file) ?? "");
-      return number === undefined ? [] : [each.isBfq ? fromBfqWeight(number) : number];
-    });
-    // The file of the one that divides no disk is not written.
-    return weights.find((weight) => weight !== DEFAULT_WEIGHT) ?? weights[0];
-  };
+  const actingFiles = (acting: DiskWeights["acting"]): readonly DiskWeightFile[] =>
+    FILES[version].filter(({ isBfq }) => acting.some(({ by }) => (by === BFQ) === isBfq));
   return {
     plan(directory, weight, wanted) {
       const { acting, without } = readWeights(directory);
       if (acting.length === 0)
         return { limit: LIMIT, outcome: "unsupported", wanted, because: noneText(without) };
-      const above = tightestAbove(directory, LIMIT, read);
-      if (above && above.value <= weight)
-        return limitedByAncestor(LIMIT, wanted, String(above.value), above.path);
-      const files = FILES[version].filter(({ isBfq }) => acting.some(({ by }) => (by === BFQ) === isBfq));
+      const [owner] = constrainingCgroups(directory, LIMIT);
+      const targets = actingFiles(acting).map((each) => targetFor(each, weight, owner));
+      if (owner && targets.every(({ isOwners }) => isOwners)) {
+        const most = Math.max(...targets.map((each) => weightOf(each, each.number)));
+        return limitedByAncestor(LIMIT, wanted, String(most), owner.path);
+      }
       return {
-        writes: files.map((each) => ({ file: each.file, data: textOf(each, weight) })),
+        writes: targets.map((each) => ({ file: each.file, data: `${each.prefix}${each.number}` })),
         isAtomic: true,
         verify(written) {
-          const outcomes = files.map((each): LimitOutcome => {
-            const expected = String(numberOf(each, weight));
+          const outcomes = targets.map((each): LimitOutcome => {
             const result = readBack(written, each.file);
             const number = "refusal" in result ? result : { readBack: String(defaultIn(result.readBack)) };
-            return compareReadBack(LIMIT, wanted, number, (text) => text === expected);
+            const outcome = compareReadBack(LIMIT, wanted, number, (text) => text === String(each.number));
+            return each.isOwners
+              ? onlyPartly(outcome, `its owner has ${each.number} in ${each.file}, which stays`)
+              : outcome;
           });
           const [first] = outcomes.filter(({ outcome }) => outcome !== "applied").concat(outcomes);
           return qualify(first as LimitOutcome, acting, without);
@@ -77,22 +83,33 @@ export function ioWeightFiles(
     lift: (directory) =>
       FILES[version]
         .filter(({ file }) => readCgroupFile(directory, file) !== undefined)
-        .map((each): FileWrite => ({ file: each.file, data: textOf(each, DEFAULT_WEIGHT) })),
-    read,
+        .map((each): FileWrite => ({ file: each.file, data: `${each.prefix}${DEFAULT_WEIGHT}` })),
+    read(directory) {
+      // What divides no disk now is neither written nor a limit. Of two weights, the greater one is what the processes can have.
+      const weights = actingFiles(readWeights(directory).acting).flatMap((each) => {
+        const number = defaultIn(readCgroupFile(directory, each.file) ?? "");
+        return number === undefined ? [] : [weightOf(each, number)];
+      });
+      return weights.length === 0 ? undefined : Math.max(...weights);
+    },
   };
+}
+
+/** `owner`: the cgroup with the values that its owner has given it. */
+function targetFor(file: DiskWeightFile, weight: number, owner: CgroupDirectory | undefined): Target {
+  const number = file.isBfq ? toBfqWeight(weight) : weight;
+  const owners = owner && defaultIn(readCgroupFile(owner, file.file) ?? "");
+  const isOwners = owners !== undefined && owners <= number;
+  return { ...file, number: isOwners ? owners : number, isOwners };
+}
+
+function weightOf({ isBfq }: DiskWeightFile, number: number): number {
+  return isBfq ? fromBfqWeight(number) : number;
 }
 
 /** Returns the write after which a file has the weight of an earlier text of it; lines of single disks stay. */
 export function restoredDiskWeight(before: string): string {
   return before.split("\n").find((line) => line.startsWith("default ")) ?? before;
-}
-
-function numberOf({ isBfq }: DiskWeightFile, weight: number): number {
-  return isBfq ? toBfqWeight(weight) : weight;
-}
-
-function textOf(file: DiskWeightFile, weight: number): string {
-  return `${file.prefix}${numberOf(file, weight)}`;
 }
 
 // default 100

@@ -99,7 +99,11 @@ export function asDirectory({ fs, changes }: JobCgroup, directory: JobDirectory)
     const after = readText(fs, file) ?? null;
     return [{ kind: "file-written", hierarchy: hierarchy.key, path: file, before, after }];
   });
-  return { fs, hierarchy, path, ...(replaced.length > 0 && { replaced }) };
+  return {
+    ...{ fs, hierarchy, path },
+    // Its weight of disks is the default, and no owner's.
+    ...(replaced.length > 0 && { replaced, replacedLimits: CARRIED_SHARES }),
+  };
 }
 
 /** Returns the limits that a carrier has from the cgroup that the job's processes left. */

@@ -3,6 +3,7 @@ import { isInForce, type LimitOutcome, onlyPartly } from "../../limits/outcome.t
 import { CGROUP_LIMITS, type CgroupLimitName, isInherited, isWeight, LIMITS } from "../../limits/table.ts";
 import type { FileWritten } from "../change.ts";
 import { type CgroupDirectory, readCgroupFile, readText, writeCgroupFile } from "./file.ts";
+import { restoredDiskWeight } from "./ioWeight.ts";
 import {
   asDirectory,
   carriedBy,
@@ -13,7 +14,7 @@ import {
   writtenIn,
 } from "./jobCgroup.ts";
 import type { FileWrite, LimitWrites } from "./limitFiles.ts";
-import { restoreFile } from "./ownerFiles.ts";
+import { filesOfLimit, restoreFile } from "./ownerFiles.ts";
 import { plannedFs } from "./plannedFs.ts";
 
 /** One limit of a job or of its tenant: the writes that set it, or the outcome where nothing is written. */
@@ -124,7 +125,8 @@ function executeWrites(
     if (refusal !== undefined && otherwise !== undefined)
       refusal = writeCgroupFile(directory, file, otherwise);
     if (refusal === undefined) {
-      if (before !== undefined) undo.unshift({ file, data: before });
+      // The kernel takes no line of a disk together with the default.
+      if (before !== undefined) undo.unshift({ file, data: restoredDiskWeight(before) });
       continue;
     }
     refusals.push(refusal);
@@ -168,14 +170,15 @@ export function liftCgroupLimits(job: JobCgroup, limits: readonly CgroupLimitNam
   return limits.flatMap((limit) => {
     const place = findPlace(job, limit);
     if (!place) return [];
-    const { directory, files } = place;
+    const { directory } = place;
     if (directory.placedAs === "in-place") {
-      const written = writtenIn(job.changes, directory.path).filter(({ path }) => path.endsWith(`/${limit}`));
+      const files = filesOfLimit(limit).map((file) => `${directory.path}/${file}`);
+      const written = writtenIn(job.changes, directory.path).filter(({ path }) => files.includes(path));
       return written.flatMap((change) => restoreFile(job.fs, change) ?? []);
     }
     const target = asDirectory(job, directory);
     const carried = directory.path === directory.carrier && carriedBy(job.changes, directory.path)[limit];
-    const lifted = carried ? [{ file: limit, data: carried }] : files.lift(target);
+    const lifted = carried ? [{ file: limit, data: carried }] : place.files.lift(target);
     // With cpu.idle the carried weight went away.
     const weight = limit === "cpu.idle" && directory.carrier === directory.path && ownWeight(job, directory);
     const writes = weight ? [...lifted, { file: "cpu.weight", data: weight }] : lifted;

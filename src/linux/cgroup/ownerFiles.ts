@@ -1,6 +1,6 @@
 import { basename, dirname } from "node:path";
 import { formatLimit, type Limits } from "../../limits/limits.ts";
-import { CGROUP_LIMITS } from "../../limits/table.ts";
+import { CGROUP_LIMITS, type CgroupLimitName } from "../../limits/table.ts";
 import type { CgroupFs } from "../cgroupFs.ts";
 import type { FileWritten } from "../change.ts";
 import { readWithoutIdle } from "./cpuShare.ts";
@@ -9,11 +9,13 @@ import { DISK_WEIGHT_FILES, restoredDiskWeight } from "./ioWeight.ts";
 import type { JobCgroup } from "./jobCgroup.ts";
 import { weightFileOf } from "./weightFile.ts";
 
-/** Returns the files of limits in a cgroup v2: each is in the file of its name, and the weight of disks in two. */
+/** Returns the files of a limit in a cgroup v2: the one of its name, and for the weight of disks two. */
+export function filesOfLimit(limit: CgroupLimitName): readonly string[] {
+  return limit === "io.weight" ? DISK_WEIGHT_FILES : [limit];
+}
+
 function limitFilesOf(limits: Limits): string[] {
-  const asked = CGROUP_LIMITS.filter((name) => formatLimit(limits, name) !== undefined).flatMap(
-    (name): readonly string[] => (name === "io.weight" ? DISK_WEIGHT_FILES : [name]),
-  );
+  const asked = CGROUP_LIMITS.filter((name) => formatLimit(limits, name) !== undefined).flatMap(filesOfLimit);
   // Each changes the other: see cpuShare.ts. The weight is restored after cpu.idle, so it comes first.
   if (!asked.includes("cpu.idle") && !asked.includes("cpu.weight")) return asked;
   return ["cpu.weight", "cpu.idle", ...asked.filter((name) => name !== "cpu.weight" && name !== "cpu.idle")];

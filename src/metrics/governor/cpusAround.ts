@@ -55,7 +55,10 @@ function listCpusAt({ cgroupFs: fs }: Host, hierarchy: Hierarchy, path: string):
   return null;
 }
 
-/** Returns the quotas of all cgroups that contain all these jobs, up to the mount point; not those of their own cgroups. */
+/**
+ * Returns the quotas of all cgroups that contain all these jobs, up to the mount point; not those of their own cgroups. Those in
+ * which nothing counts the CPU time are left out: what the others use of them is not known.
+ */
 export function findQuotasAround(
   { cgroupFs: fs }: Host,
   hierarchies: readonly Hierarchy[],
@@ -70,7 +73,8 @@ export function findQuotasAround(
   return around.flatMap((path) => {
     const cores = readCpuShare({ fs, hierarchy, path })?.quotaCores ?? null;
     if (cores === null) return [];
-    return [{ path, cores, readUsec: usecReader(fs, hierarchies, hierarchy, path) }];
+    const readUsec = usecReader(fs, hierarchies, hierarchy, path);
+    return readUsec() === null ? [] : [{ path, cores, readUsec }];
   });
 }
 
