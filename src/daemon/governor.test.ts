@@ -214,6 +214,20 @@ test.each(VERSIONS)("on v%d, a quota around the batch job is what it shares with
   expect(rig.quota()).toBeCloseTo(0.6, 2);
 });
 
+test("a quota around the batch job does not count where nothing counts the use inside", () => {
+  const rig = openRig(1);
+  const fs = rig.machine.context.host.cgroupFs;
+  const { read } = fs;
+  fs.read = (path) => {
+    if (path.startsWith("/sys/fs/cgroup/cpuacct/docker/abc/cpuacct."))
+      throw Object.assign(new Error("ENOENT"), { code: "ENOENT" });
+    return read(path);
+  };
+  rig.limitBox(2);
+  rig.steps(2, 2.5);
+  expect(rig.quota()).toBeCloseTo(1.1, 2);
+});
+
 test.each(VERSIONS)(
   "on v%d, others on CPUs that the batch job cannot use take nothing from it",
   (version) => {
@@ -370,7 +384,7 @@ test.each(VERSIONS)("on v%d, a quota that an operator tightens stays", (version)
 test("a quota that the kernel refuses is tried again after a minute", () => {
   const rig = openRig(1);
   let writes = 0;
-  const { fs } = rig.machine.fake;
+  const fs = rig.machine.context.host.cgroupFs;
   const write = (path: string): void => {
     writes++;
     throw Object.assign(new Error(`EINVAL: ${path}`), { code: "EINVAL" });

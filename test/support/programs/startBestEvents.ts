@@ -19,3 +19,5 @@ events.watchExit({ pid, startTicks: stat.startTicks }, openPidfd(pid));
 const exit = await Promise.race([atOnce, Bun.sleep(10_000).then(() => "by scan")]);
 process.stdout.write(JSON.stringify({ source: events.source, exit, unavailable }));
 await events.stop();
+// The sleep above would keep this process for its 10 s.
+process.exit();
