@@ -39,7 +39,7 @@ describe("faultInJobId()", () => {
         },
       ),
     );
-  });
+  }, 60_000);
 });
 
 describe("generateJobId()", () => {

@@ -214,7 +214,7 @@ describe.each(FAKES)("on a fake machine with %s", (_name, makeFake) => {
       },
     );
     fc.assert(property, { numRuns: 30, includeErrorInReport: true });
-  });
+  }, 60_000);
 });
 
 for (const choice of MACHINES) {
