@@ -96,8 +96,6 @@ export class LaunchRecorder implements LaunchObserver {
     if (scope !== undefined && origin === undefined) return;
     const { intent, slaEligible, tenant, labels, limits, byHand, cgroup, changes, decidedBy } = registered;
     const { outcomes, cgroup: made, changes: journal } = job;
-    // What it acts on is not read from a cgroup: another launch would find it changed.
-    if (limits.ioWeight !== undefined) return;
     const comparesMemory = limits.memoryHighBytes !== undefined || limits.memoryMaxBytes !== undefined;
     const totalBytes = comparesMemory ? readMemoryTotalBytes(this.host) : undefined;
     if (comparesMemory && totalBytes === undefined) return;
