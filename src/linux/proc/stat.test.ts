@@ -67,6 +67,12 @@ test.each(["", "\n", "4026", "(ffmpeg) S 1", "0x1f (a) S 1 1 1", "1e3 (a)", "-4 
   },
 );
 
+test("parseStat() reads a process that is being removed, which has no session any more", () => {
+  // do_task_stat(), fs/proc/array.c, without the lock of its signals
+  const line = statLine({ pid: 4026, startTicks: 99 }).replace(/\) \S \d+ \d+ \d+ /, ") X 0 -1 -1 ");
+  expect(parseStat(line)).toMatchObject({ state: "X", ppid: 0, session: -1, startTicks: 99 });
+});
+
 test("parseStat() rejects a pid that is not a plain number", () => {
   for (const pid of ["0x1f", "1e3", "0", "-4", "", " ", "4026.0", "99999999999999999999"]) {
     expect({ pid, stat: parseStat(statLine().replace("4026", pid)) }).toEqual({ pid, stat: undefined });

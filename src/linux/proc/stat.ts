@@ -38,7 +38,8 @@ export function parseStat(text: string): ProcStat | undefined {
   const word = (field: number): string => words[field - 2] as string;
   if (words.length < 22 || words[0] !== "" || word(3).length !== 1) return undefined;
   const ppid = parseDigits(word(4));
-  const session = parseDigits(word(6));
+  // -1 while the process is being removed.
+  const session = parseInteger(word(6));
   const flags = parseDigits(word(9));
   const nice = parseInteger(word(19));
   const threads = parseDigits(word(20));
