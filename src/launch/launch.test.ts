@@ -106,6 +106,19 @@ test.each(KINDS)("no thread that the runtime starts meanwhile stays in the job's
   }
 });
 
+test.each(KINDS)("nothing is left of a launch on %s that starts a thread, but no workload", (kind) => {
+  using machine = new LaunchMachine(kind);
+  using other = new LaunchMachine(kind, machine.state);
+  machine.launch(QUOTA);
+  other.startsThread = true;
+  other.refusesProcesses = true;
+  const before = Object.keys(other.tree());
+  expect(other.repeat(QUOTA)).toBeUndefined();
+  expect(other.started.length).toBeGreaterThan(0);
+  expect(Object.keys(other.tree())).toEqual(before);
+  expect(readdirSync(`${machine.state}/inbox`)).toEqual([]);
+});
+
 /** A change of the machine between the recorded launch and the next one. */
 const CHANGES: [name: string, change: (machine: LaunchMachine) => void][] = [
   ["a tighter quota of the caller", (machine) => setQuota(machine)],

@@ -40,6 +40,8 @@ export class LaunchMachine {
   readonly fake: FakeCgroups;
   readonly directory = mkdtempSync(join(tmpdir(), "ffrtmp-launch-"));
   readonly warnings: string[] = [];
+  /** The kernel starts no process. */
+  refusesProcesses = false;
   /** The threads that the runtime has started. */
   readonly started: number[] = [];
   /**
@@ -209,6 +211,7 @@ export class LaunchMachine {
   /** Starts a process in memory, where the kernel would. */
   readonly #spawn: typeof spawnWorkload = (_host, { enters }) => {
     if (this.startsThread) this.#startThread(process.pid, THREAD);
+    if (this.refusesProcesses) throw Object.assign(new Error("EAGAIN"), { code: "EAGAIN" });
     // A child begins where the thread is that makes it.
     if (enters === undefined) this.fake.addThread(process.pid, WORKLOAD);
     else this.fake.addProcess(WORKLOAD, enters.slice(TOP.length));
