@@ -85,8 +85,13 @@ function defineCommand(
   onExit: (code: number) => void = () => {},
 ): void {
   command.description(definition.description).showHelpAfterError(`  try: ffrtmp ${path} --help`);
+  if (definition.group !== undefined) command.helpGroup(definition.group);
   if ("subcommands" in definition) {
-    for (const [name, each] of Object.entries(definition.subcommands)) {
+    const children = Object.entries(definition.subcommands);
+    // Where the others have headings, `help` would stand alone below "Commands:".
+    if (children.some(([, { group }]) => group !== undefined))
+      command.commandsGroup("Help:").helpCommand(true);
+    for (const [name, each] of children) {
       defineCommand(command.command(name), `${path} ${name}`, each, onExit);
     }
     return;
