@@ -33,7 +33,7 @@ export async function drain(node: string, flags: DrainFlags): Promise<number> {
       const [reporting] = await readReports(connection, directory, node);
       const state = stateOf(reporting?.report, desired.serial);
       const isSilent = reporting?.node.state !== "up";
-      const text = `${isSilent ? `${node} is ${reporting?.node.state ?? "not known"}; it reported last: ` : ""}${state.text}`;
+      const text = `${isSilent ? `${node} is ${reporting?.node.state ?? "not known"}: ` : ""}${state.text}`;
       if (text !== shown) printErr(oneLine(`  ${text}`));
       shown = text;
       if (state.isDrained && !isSilent) {

@@ -139,7 +139,9 @@ export async function cancelJob(job: string, flags: FleetFlags): Promise<number>
       const node = lastAttempt(record)?.claim?.node;
       throw new Refusal(
         `${job} cannot be cancelled: it is ${state}${node === undefined ? "" : ` on ${node}`}`,
-        "ffrtmp ends no job",
+        node === undefined
+          ? "ffrtmp fleet queue --all"
+          : "ffrtmp ends no job that has started; ffrtmp inspect on the node shows its process",
       );
     }
     if ((await cancel(connection, record, operator(hubNowMs))) === "cancelled") {
