@@ -101,7 +101,7 @@ function addNodeOptions(command: Command): Command {
   return addKeyOption(addDirOption(command)).option("--config <file>", CONFIG);
 }
 
-/** Who has a policy, and how long. */
+/** Adds the options of a roll-out: the nodes that get the policy, its expiry and the waiting. */
 function addRolloutOptions(command: Command): Command {
   return addKeyOption(addDirOption(command))
     .option("--ring <ring>", "the nodes of this ring (default: stable)", parseRing)

@@ -80,7 +80,7 @@ export const fleetRingJson = z
     pushed_at: time("when the hub stored it, by the clock of the hub"),
     by: text("who pushed it, by their own account"),
     expires: time("when nodes stop beginning to use it"),
-    is_expired: described(z.boolean().nullable(), "it has expired; nodes that have it go on with it"),
+    is_expired: described(z.boolean().nullable(), "it has expired; nodes that use it already continue"),
     signed_by: text("the key that signed it"),
     is_own: described(
       z.boolean().nullable(),

@@ -110,8 +110,6 @@ it("lets columns yield before a flexible one gets narrower than its least width"
     { heading: "REASON", flexible: true, minWidth: 25, text: (reason) => reason },
   ];
   const reason = "refused: the parameter height is too large";
-  expect(renderTable(columns, [reason], 39)).toBe(
-    "JOB      REASON\nmovie-7  refused: the parameter height…",
-  );
+  expect(renderTable(columns, [reason], 39)).toBe("JOB      REASON\nmovie-7  refused: the parameter height…");
   expect(renderTable(columns, [reason], 40)).toContain("POOL");
 });

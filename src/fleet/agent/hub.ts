@@ -50,7 +50,7 @@ export interface PubAck {
   error?: { err_code?: number; description?: string };
 }
 
-/** What is asked of a stream. `timeoutMs`: how long an answer is awaited. */
+/** A request to a stream. `timeoutMs`: how long to wait for the answer. */
 export interface HubRequest {
   readonly stream: string;
   readonly text?: string;

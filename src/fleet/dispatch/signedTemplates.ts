@@ -70,7 +70,10 @@ export class SignedTemplates {
       const errno = errnoOf(error);
       if (errno === "ENOENT") return {};
       const reason = errno === undefined ? "it was not written by ffrtmp" : describeErrno(error);
-      throw new Refusal(`${this.#serials} cannot be read: ${reason}`, "remove it, to begin anew");
+      throw new Refusal(
+        `${this.#serials} cannot be read: ${reason}`,
+        "remove it; then older templates are accepted again",
+      );
     }
   }
 }
