@@ -322,7 +322,7 @@ export const MAN_TEXTS: Record<string, ManText> = {
   "ffrtmp fleet policy push": {
     description: [
       "Checks the file, signs the policy and stores it at the hub as the last one of a ring of nodes, under a serial that only rises. ffrtmp watch on each node verifies it by the keys that root has named there, and uses it in place of the local policy. A file with errors, or with what no policy of a fleet may contain (on_end, retention, tenants from the environment), is not pushed: exit code 2.",
-      "With --wait, exit code 0 says that the ring has taken it, and 1 that a node refuses it, that the time is over, or that more jobs are in violation than --max-violations allows. Silent nodes take it when they are back.",
+      "With --wait, exit code 0 says that all nodes of the ring that report have applied it, and 1 that a node refuses it, that the time is over, or that more jobs are in violation than --max-violations allows. Silent nodes apply it when they are back.",
     ],
     examples: [],
     unexecuted: [

@@ -50,7 +50,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
     define: (command) =>
       addDirOption(command)
         .argument("<node>", "name of the node: letters, digits, - and _")
-        .option("--renew", "give a node a new key; its old one is worth nothing from then on")
+        .option("--renew", "give a node a new key; the old one is no longer valid")
         .option("--pool <pool>", "let the node claim jobs of this pool; repeatable", poolNames),
     load: async () => (await import("./commands/fleet/invite.ts")).invite,
   },
@@ -70,7 +70,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
     load: async () => (await import("./commands/fleet/join.ts")).join,
   },
   revoke: {
-    description: "cut a node off: its key is worth nothing from then on, and its jobs run on",
+    description: "remove a node from the fleet: its key is no longer valid, and its jobs run on",
     define: (command) => addDirOption(command).argument("<node>", "name of the node"),
     load: async () => (await import("./commands/fleet/revoke.ts")).revoke,
   },

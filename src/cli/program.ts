@@ -23,7 +23,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
     subcommands: POLICY_COMMANDS,
   },
   fleet: {
-    description: "see and set up many machines, by a hub that runs nats-server",
+    description: "set up, observe and control many machines, by a hub that runs nats-server",
     subcommands: FLEET_COMMANDS,
   },
   ...WATCH_HELPERS,

@@ -188,7 +188,7 @@ export class FleetDirectory {
       if (Object.hasOwn(fleet.nodes, node) && !isRenewed)
         throw new Refusal(
           `the fleet already has a node ${node}`,
-          `for a new key, after which the old one is worth nothing: ffrtmp fleet invite ${node} --renew`,
+          `for a new key, after which the old one is no longer valid: ffrtmp fleet invite ${node} --renew`,
         );
       const since = new Date().toISOString();
       const before = Object.hasOwn(fleet.nodes, node) ? (fleet.nodes[node]?.pools ?? []) : [];
