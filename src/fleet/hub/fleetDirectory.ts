@@ -242,7 +242,7 @@ export class FleetDirectory {
     if (isOther)
       throw new Refusal(
         `${path} is the key that signs ${other === "jobs" ? "jobs" : "policies"}: nodes trust it for nothing else`,
-        `name another key, or leave out --key for ${this.#file(purpose)}`,
+        `name no file, for the fleet's own: ${this.#file(purpose)}`,
       );
     return key;
   }

@@ -138,10 +138,10 @@ export async function cancelJob(job: string, flags: FleetFlags): Promise<number>
     if (state !== "offered" && state !== "missing") {
       const node = lastAttempt(record)?.claim?.node;
       throw new Refusal(
-        `${job} cannot be cancelled: it is ${state}${node === undefined ? "" : ` on ${node}`}`,
-        node === undefined
-          ? "ffrtmp fleet queue --all"
-          : "ffrtmp ends no job that has started; ffrtmp inspect on the node shows its process",
+        `${job} cannot be cancelled: it ${state === "ended" ? "has" : "is"} ${state}${node === undefined ? "" : ` on ${node}`}`,
+        state === "claimed" || state === "running"
+          ? "ffrtmp ends no job that has started; ffrtmp inspect on the node shows its process"
+          : `ffrtmp fleet queue ${job}`,
       );
     }
     if ((await cancel(connection, record, operator(hubNowMs))) === "cancelled") {
