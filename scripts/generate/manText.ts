@@ -311,12 +311,12 @@ export const MAN_TEXTS: Record<string, ManText> = {
   },
   "ffrtmp fleet restore": {
     description: [
-      "The queue of a backup contains jobs that nodes have claimed since, without the claims. --begin closes the queues, before the restored hub is started; nodes bring back their claims by themselves; --finish opens the queues when all have. Without an option it lists the nodes; the exit code is 1 while one is missing.",
+      "The queue of a backup contains jobs that nodes have claimed since, without the claims. --begin closes the queues, before the restored hub is started; nodes send their claims again by themselves; --finish opens the queues when all have. Without an option it lists the nodes; the exit code is 1 while one is missing.",
     ],
     examples: [],
     unexecuted: [
       ["Close the queues, after the hub was stopped:", "ffrtmp fleet restore --begin"],
-      ["Open them, when all nodes have brought back their claims:", "ffrtmp fleet restore --finish"],
+      ["Open them, when all nodes have sent their claims again:", "ffrtmp fleet restore --finish"],
     ],
   },
   "ffrtmp fleet policy push": {

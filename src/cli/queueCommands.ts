@@ -82,7 +82,7 @@ export const QUEUE_COMMANDS: Record<string, CommandDefinition> = {
             "close the queues, before the hub with the data of the backup is started",
           ).conflicts(["finish", "json"]),
         )
-        .option("--finish", "open the queues, if all nodes have brought back their claims")
+        .option("--finish", "open the queues, if all nodes have sent their claims again")
         .option("--yes", "with --finish, open them although some have not")
         .option("--no-trunc", "on a terminal, show whole reasons")
         .option("--json", "print JSON"),

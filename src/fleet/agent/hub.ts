@@ -188,7 +188,7 @@ export class Hub implements ChainHub, DocumentHub {
     if (!this.isConnected) throw new Error("there is no connection to the hub");
     try {
       const options = { timeout: timeoutMs, ...rest };
-      // The client would wait for an answer that no connection can bring.
+      // The client would wait for an answer that cannot arrive.
       return await Promise.race([this.#connection.request(subject, text, options), this.#loss.promise]);
     } catch (error) {
       if (error instanceof RequestError && error.isNoResponders())

@@ -97,7 +97,7 @@ export class Claims {
 
   /**
    * Finds out whose each attempt is about which the hub has not answered. It is not claimed here: only an offer of this connection
-   * may be. A hub that was restored has lost claims, and offers nothing until all nodes have brought them back.
+   * may be. A hub that was restored has lost claims, and offers nothing until all nodes have sent them again.
    */
   async resolve(hub: ClaimHub): Promise<void> {
     for (const { record, ...name } of this.#stores.held.readAll().entries) {

@@ -24,7 +24,7 @@ export function keepSignedTemplate(directory: string, name: string, text: string
   replaceFile(signedTemplateFile(directory, name), text);
 }
 
-/** The templates that an operator has signed, as the agent has brought them. The agent is not believed. */
+/** The templates that an operator has signed, as the agent has stored them, which is not trusted. */
 export class SignedTemplates {
   readonly #directory: string;
   readonly #serials: string;
