@@ -39,7 +39,7 @@ export function manPages(program: CommandNode, release: ManRelease): ManPage[] {
 function manPage(command: CommandNode, program: CommandNode, { version, date }: ManRelease): string {
   const isProgram = command === program;
   const text = MAN_TEXTS[command.words.join(" ")] ?? { description: [], examples: [] };
-  const { description, columns = [], reasons = [], examples } = text;
+  const { description, columns = [], reasons = [], examples, unexecuted = [] } = text;
   const sections: [string, string[]][] = [
     ["NAME", [`${prose(pageName(command))} \\- ${prose(command.text.replace(/\.$/, ""))}`]],
     ["SYNOPSIS", synopsis(command)],
@@ -57,7 +57,10 @@ function manPage(command: CommandNode, program: CommandNode, { version, date }: 
     ["EXIT STATUS", exitStatus(command)],
     ["ENVIRONMENT", isProgram ? ENVIRONMENT.flatMap(namedEntry) : []],
     ["FILES", isProgram ? FILES.flatMap(namedEntry) : []],
-    ["EXAMPLES", examples.flatMap(([text, line]) => [...paragraph(text), ...example(line)])],
+    [
+      "EXAMPLES",
+      [...examples, ...unexecuted].flatMap(([text, line]) => [...paragraph(text), ...example(line)]),
+    ],
     ["SEE ALSO", seeAlso(command, program)],
   ];
   const name = quoted(pageName(command).toUpperCase());

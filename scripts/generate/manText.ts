@@ -6,8 +6,10 @@ export interface ManText {
   columns?: [heading: string, meaning: string][];
   /** The words in its column REASON. */
   reasons?: [reason: string, meaning: string][];
-  /** A sentence, and the command line that it describes. */
+  /** A sentence, and the command line that it describes, which a test executes. */
   examples: [text: string, line: string][];
+  /** Further examples, which need a fleet or would change what this machine accepts. A test only parses them. */
+  unexecuted?: [text: string, line: string][];
 }
 
 /** Texts by command. The page of a command without a text has its definition alone. */
@@ -163,6 +165,50 @@ export const MAN_TEXTS: Record<string, ManText> = {
     ],
     examples: [["Tell how many more streams like one fit:", "ffrtmp capacity --like transcode-001"]],
   },
+  "ffrtmp fleet init": {
+    description: [],
+    examples: [],
+    unexecuted: [["Make a fleet whose hub has this name:", "ffrtmp fleet init hub.example.net"]],
+  },
+  "ffrtmp fleet invite": {
+    description: [],
+    examples: [],
+    unexecuted: [
+      [
+        "Add a node, and make the machine join:",
+        "ffrtmp fleet invite edge-1 --pool live | ssh root@edge-1 ffrtmp fleet join --start -",
+      ],
+    ],
+  },
+  "ffrtmp fleet join": {
+    description: [],
+    examples: [],
+    unexecuted: [
+      ["Join with an invite from standard input, and start the agent:", "ffrtmp fleet join --start -"],
+    ],
+  },
+  "ffrtmp fleet ps": {
+    description: [],
+    examples: [],
+    unexecuted: [["List the nodes, and what is wrong with them:", "ffrtmp fleet ps"]],
+  },
+  "ffrtmp fleet results": {
+    description: [],
+    examples: [],
+    unexecuted: [
+      ["List the jobs that failed in the last two hours:", "ffrtmp fleet results --since 2h --failed"],
+    ],
+  },
+  "ffrtmp fleet sla": {
+    description: [],
+    examples: [],
+    unexecuted: [
+      [
+        "Show how often the platform did its part for each tenant in the last week:",
+        "ffrtmp fleet sla --since 7d --by tenant",
+      ],
+    ],
+  },
   "ffrtmp fleet agent": {
     description: [
       "Reports the machine, its running jobs and the results of those that ended to the hub of a fleet, a nats-server. Each result is stored there once, whatever is lost on the way; while the hub is not reachable, results wait in the ledger. Command lines are not sent, unless --with-commands asks for it.",
@@ -176,8 +222,14 @@ export const MAN_TEXTS: Record<string, ManText> = {
       "Without the file that this command writes, a machine takes no job of its fleet, whatever an operator or the hub asks for. With it, the machine takes jobs of the named pools that a trusted key has signed, each as a template of this machine allows, and runs them as a user that is not root. Three steps remain for root, and the command names those that are missing: a template in /etc/ffrtmp/fleet/templates.d, the service ffrtmp-fleet-runner, and the pools of the node at the hub.",
       "--off removes the file. An attempt that is claimed and has not started is refused then; jobs that run, run on.",
     ],
-    // An example would change what this machine accepts: docs/fleet-dispatch.md has them.
     examples: [],
+    unexecuted: [
+      [
+        "Take jobs of the pool live, at most four at once, signed by the key in ops.pub:",
+        "ffrtmp fleet accept --pool live --slots 4 --as transcode --trust ops.pub",
+      ],
+      ["Take no further jobs:", "ffrtmp fleet accept --off"],
+    ],
   },
   "ffrtmp fleet runner": {
     description: [
@@ -185,18 +237,26 @@ export const MAN_TEXTS: Record<string, ManText> = {
       "It refuses for good what root's files do not allow, and what cannot be executed; the agent tells the hub. The package has it as ffrtmp-fleet-runner.service, which is not enabled.",
     ],
     examples: [],
+    unexecuted: [["Start what the agent of this machine claims, in the foreground:", "ffrtmp fleet runner"]],
   },
   "ffrtmp fleet template push": {
     description: [
       "Signs a template with the key that signs jobs, and stores it at the hub. Nodes whose root has run ffrtmp fleet accept --signed-templates use it for their next jobs, unless they have a template of this name in /etc/ffrtmp/fleet/templates.d. A template is replaced by pushing it again.",
     ],
     examples: [],
+    unexecuted: [["Store a template under the name hls-1080p:", "ffrtmp fleet template push hls-1080p.yaml"]],
   },
   "ffrtmp fleet template check": {
     description: [
       "Reads a template as the runner does. With a value for each parameter, it prints what would be executed, one argument on each line. Paths are resolved on this machine. The exit code is 2 for a template or a value that is refused.",
     ],
     examples: [],
+    unexecuted: [
+      [
+        "Show what a job would execute:",
+        "ffrtmp fleet template check hls.yaml --param input=https://cdn.example/7.mp4 --param height=720",
+      ],
+    ],
   },
   "ffrtmp fleet submit": {
     description: [
@@ -204,18 +264,30 @@ export const MAN_TEXTS: Record<string, ManText> = {
       "An id is used once, so the same call can be repeated when its answer was lost: it is already submitted then, and offered again only if it is missing in the queue. The exit code is 1 where an id is that of another job, and 2 where nothing was submitted.",
     ],
     examples: [],
+    unexecuted: [
+      [
+        "Submit a job to the pool live, which can be claimed for two hours:",
+        "ffrtmp fleet submit hls --pool live --id movie-7 --param input=https://cdn.example/7.mp4 --expires 2h",
+      ],
+      ["Submit one job for each line of a file:", "ffrtmp fleet submit hls --pool live --from jobs.jsonl"],
+    ],
   },
   "ffrtmp fleet queue": {
     description: [
       "States: offered, claimed by a node, running, ended with its outcome, lost, expired, cancelled, and missing for a job that is neither in the queue nor claimed. A claim has no end: a node that is cut off keeps its jobs. docs/fleet-dispatch.md says what to do about each state.",
     ],
     examples: [],
+    unexecuted: [
+      ["List the jobs that wait, run or are lost:", "ffrtmp fleet queue"],
+      ["Show one job, in whatever state it is:", "ffrtmp fleet queue movie-7"],
+    ],
   },
   "ffrtmp fleet cancel": {
     description: [
       "Takes the claim of the attempt in place of a node, so that none can claim it any more, also one that has just received it. It is refused once a node has claimed the job: ffrtmp ends no job.",
     ],
     examples: [],
+    unexecuted: [["Withdraw a job:", "ffrtmp fleet cancel movie-7"]],
   },
   "ffrtmp fleet lost": {
     description: [
@@ -223,67 +295,107 @@ export const MAN_TEXTS: Record<string, ManText> = {
       "The exit code is 1 where --yes is missing, and 2 for a node that reports: it states its losses itself.",
     ],
     examples: [],
+    unexecuted: [
+      ["List the jobs that a node has, and state nothing:", "ffrtmp fleet lost edge-3"],
+      ["State that all of them are lost:", 'ffrtmp fleet lost edge-3 --yes --why "disk burnt"'],
+    ],
   },
   "ffrtmp fleet requeue": {
     description: [
       "Offers the bytes that were signed at the submission again, as the next attempt, within its --attempts. It is refused while a node has the job, unless --lost states that this attempt is lost.",
     ],
     examples: [],
+    unexecuted: [
+      ["Offer the next attempt of a job that is lost or has failed:", "ffrtmp fleet requeue movie-7"],
+    ],
   },
   "ffrtmp fleet restore": {
     description: [
-      "The queue of a backup contains jobs that nodes have claimed since, without the claims. --begin closes the queues, before the restored hub is started; nodes bring back their claims by themselves; --finish opens the queues when all have. Without an option it lists the nodes; the exit code is 1 while one is missing.",
+      "The queue of a backup contains jobs that nodes have claimed since, without the claims. --begin closes the queues, before the restored hub is started; nodes send their claims again by themselves; --finish opens the queues when all have. Without an option it lists the nodes; the exit code is 1 while one is missing.",
     ],
     examples: [],
+    unexecuted: [
+      ["Close the queues, after the hub was stopped:", "ffrtmp fleet restore --begin"],
+      ["Open them, when all nodes have sent their claims again:", "ffrtmp fleet restore --finish"],
+    ],
   },
   "ffrtmp fleet policy push": {
     description: [
       "Checks the file, signs the policy and stores it at the hub as the last one of a ring of nodes, under a serial that only rises. ffrtmp watch on each node verifies it by the keys that root has named there, and uses it in place of the local policy. A file with errors, or with what no policy of a fleet may contain (on_end, retention, tenants from the environment), is not pushed: exit code 2.",
-      "With --wait, exit code 0 says that the ring has taken it, and 1 that a node refuses it, that the time is over, or that more jobs are in violation than --max-violations allows. Silent nodes take it when they are back.",
+      "With --wait, exit code 0 says that all nodes of the ring that report have applied it, and 1 that a node refuses it, that the time is over, or that more jobs are in violation than --max-violations allows. Silent nodes apply it when they are back.",
     ],
     examples: [],
+    unexecuted: [
+      [
+        "Give a ring a policy, and fail if more than 1 % of its jobs are in violation within ten minutes:",
+        "ffrtmp fleet policy push live.yaml --ring canary --wait 10m --max-violations 1%",
+      ],
+    ],
   },
   "ffrtmp fleet policy status": {
     description: [
       "Shows the last policy of each ring, and how many of its nodes have taken it: applied, waiting (has not said yet), refused, unselected (the policy is for a share without it), ignored (root keeps the local policy) or silent. Below the table are the reasons.",
     ],
     examples: [],
+    unexecuted: [["Show the policy of each ring:", "ffrtmp fleet policy status"]],
   },
   "ffrtmp fleet policy rollback": {
     description: [
       "Signs the policy before the present one again, under a new serial: a node never goes back to an older serial. The hub has the last 10 policies of each ring.",
     ],
     examples: [],
+    unexecuted: [["Give a ring its earlier policy again:", "ffrtmp fleet policy rollback --ring canary"]],
   },
   "ffrtmp fleet cordon": {
     description: [
       "A node that is cordoned claims no further jobs of the fleet. Nothing is ended, and no limit changes. With a node's name, an operator says so through the hub; without one, root says so on the machine itself, which needs no hub and comes first.",
     ],
     examples: [],
+    unexecuted: [
+      ["Keep a node from claiming jobs:", 'ffrtmp fleet cordon edge-1 --reason "new disk"'],
+      ["Do the same on the node, as root and without the hub:", 'ffrtmp fleet cordon --reason "new disk"'],
+    ],
   },
   "ffrtmp fleet uncordon": {
     description: [
       "With a node's name, ends the cordon of the operator, and not that of root. Without one, ends root's on this machine; exit code 1 says that the operator's remains.",
     ],
     examples: [],
+    unexecuted: [["Let a node claim jobs again:", "ffrtmp fleet uncordon edge-1"]],
   },
   "ffrtmp fleet drain": {
     description: [
       "Cordons a node. With --wait, waits until the node reports that it knows, and that no job runs there that the fleet gave it; says how many others run. It ends no job. Exit code 124: --timeout is over.",
     ],
     examples: [],
+    unexecuted: [
+      [
+        "Cordon a node, and wait up to two hours until its jobs of the fleet have ended:",
+        "ffrtmp fleet drain edge-1 --wait --timeout 2h",
+      ],
+    ],
   },
   "ffrtmp fleet key": {
     description: [
       "Prints the public key that nodes have to trust. --create makes a new key, for when the present one is to be replaced: nodes trust both for a while.",
     ],
     examples: [],
+    unexecuted: [
+      ["Print the public key that signs jobs:", "ffrtmp fleet key jobs"],
+      ["Make the next key:", "ffrtmp fleet key --create next.nk"],
+    ],
   },
   "ffrtmp fleet trust": {
     description: [
       "The keys are in the file trusted beside the node's configuration, one on each line. A policy is in force only while its signer is trusted.",
     ],
     examples: [],
+    unexecuted: [
+      [
+        "Accept the policies that a key signs:",
+        "ffrtmp fleet trust OBTDSXPB4C6SMTT2Z2HTQ4FOZRYCXUONGLT72MMQZIFAFIRY3HLNYW24",
+      ],
+    ],
   },
   "ffrtmp fleet resend": {
     description: [

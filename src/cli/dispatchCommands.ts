@@ -1,4 +1,4 @@
-import { Argument, type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import { DEFAULT_SLOTS, MAX_SLOTS } from "../fleet/dispatch/slots.ts";
 import type { CommandDefinition } from "./commandDefinition.ts";
 import { addDirOption, poolNames } from "./options/fleetOptions.ts";
@@ -19,7 +19,7 @@ network. Its end changes nothing for a job.`;
 /** Commands by which root lets a machine take jobs of its fleet. */
 export const DISPATCH_COMMANDS: Record<string, CommandDefinition> = {
   accept: {
-    description: "let this machine take jobs of pools, or no more: only root can, and only here",
+    description: "as root of this machine, let it take jobs of pools, or stop that",
     define: (command) =>
       addAcceptOption(command, "write this file")
         .option("--pool <name>", "take jobs of this pool; repeatable", poolNames)
@@ -31,7 +31,7 @@ export const DISPATCH_COMMANDS: Record<string, CommandDefinition> = {
           collect,
         )
         .option("--signed-templates", "let the same keys sign templates too, which the hub distributes")
-        .option("--off", "take no further jobs; those that run, run on")
+        .option("--off", "take no further jobs; running jobs continue")
         .addHelpText("after", ACCEPT_NOTE),
     load: async () => (await import("./commands/fleet/accept.ts")).accept,
   },
@@ -71,14 +71,6 @@ export const DISPATCH_COMMANDS: Record<string, CommandDefinition> = {
         load: async () => (await import("./commands/fleet/templateCheck.ts")).checkTemplate,
       },
     },
-  },
-  key: {
-    description: "print the public key that nodes trust for jobs, or for policies and cordons",
-    define: (command) =>
-      addDirOption(command)
-        .addArgument(new Argument("<purpose>", "what the key signs").choices(["jobs", "policy"]))
-        .option("--key <file>", "read the secret key from this file"),
-    load: async () => (await import("./commands/fleet/key.ts")).key,
   },
 };
 

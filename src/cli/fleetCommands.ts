@@ -19,7 +19,7 @@ records the claims; the runner starts them. Its end, and that of the hub,
 change nothing for a job.`;
 
 /** Commands for many machines. Those that read the hub need the operator's keys; `join` is for the machine that becomes a node. */
-export const FLEET_COMMANDS: Record<string, CommandDefinition> = {
+const COMMANDS: Record<string, CommandDefinition> = {
   init: {
     description: "make the keys, the certificates and the server configuration of a new fleet",
     define: (command) =>
@@ -50,7 +50,7 @@ export const FLEET_COMMANDS: Record<string, CommandDefinition> = {
     define: (command) =>
       addDirOption(command)
         .argument("<node>", "name of the node: letters, digits, - and _")
-        .option("--renew", "give a node a new key; its old one is worth nothing from then on")
+        .option("--renew", "give a node a new key; the old one is no longer valid")
         .option("--pool <pool>", "let the node claim jobs of this pool; repeatable", poolNames),
     load: async () => (await import("./commands/fleet/invite.ts")).invite,
   },
@@ -70,7 +70,7 @@ export const FLEET_COMMANDS: Record<string, CommandDefinition> = {
     load: async () => (await import("./commands/fleet/join.ts")).join,
   },
   revoke: {
-    description: "cut a node off: its key is worth nothing from then on, and its jobs run on",
+    description: "remove a node from the fleet: its key is no longer valid, and its jobs run on",
     define: (command) => addDirOption(command).argument("<node>", "name of the node"),
     load: async () => (await import("./commands/fleet/revoke.ts")).revoke,
   },
@@ -148,6 +148,34 @@ export const FLEET_COMMANDS: Record<string, CommandDefinition> = {
   },
   ...QUEUE_COMMANDS,
 };
+
+/** The headings of `ffrtmp fleet --help`, with their commands in order. */
+const GROUPS: Record<string, readonly string[]> = {
+  "Set up the hub and its nodes:": ["init", "up", "setup", "invite", "revoke", "restore"],
+  "On a node:": ["join", "agent", "resend", "trust", "accept", "runner"],
+  "See nodes, jobs and results:": ["ps", "jobs", "results", "sla"],
+  "Control nodes:": ["policy", "ring", "cordon", "uncordon", "drain", "key"],
+  "Hand out jobs:": ["submit", "queue", "cancel", "requeue", "lost", "template"],
+};
+
+export const FLEET_COMMANDS: Record<string, CommandDefinition> = inGroups(COMMANDS, GROUPS);
+
+/** Returns the commands in the order of their groups. Throws an Error for a command that is in no group or in two. */
+function inGroups(
+  commands: Record<string, CommandDefinition>,
+  groups: Record<string, readonly string[]>,
+): Record<string, CommandDefinition> {
+  const grouped: Record<string, CommandDefinition> = {};
+  for (const [group, names] of Object.entries(groups))
+    for (const name of names) {
+      const definition = commands[name];
+      if (definition === undefined || name in grouped) throw new Error(`${group} ${name} has no one place`);
+      grouped[name] = { ...definition, group };
+    }
+  const missing = Object.keys(commands).filter((name) => !(name in grouped));
+  if (missing.length > 0) throw new Error(`in no group of ffrtmp fleet --help: ${missing}`);
+  return grouped;
+}
 
 function addPeriodOptions(command: Command): Command {
   return addDirOption(command)

@@ -11,12 +11,12 @@ const CONFIG = "read the node's configuration from this file (default: /etc/ffrt
 /** The subcommands of `fleet policy`. */
 const FLEET_POLICY_COMMANDS: Record<string, CommandDefinition> = {
   push: {
-    description: "check and sign a policy file, and make it the policy of a ring of nodes",
+    description: "check and sign a policy file, and roll it out to a ring of nodes",
     define: (command) => addRolloutOptions(command).argument("<file>", "policy file"),
     load: async () => (await import("./commands/fleet/policyPush.ts")).pushPolicy,
   },
   status: {
-    description: "show the policy of each ring, and how many of its nodes have taken it",
+    description: "show the policy of each ring, and how many of its nodes have applied it",
     define: (command) =>
       addTimeOptions(addKeyOption(addDirOption(command)))
         .option("--no-trunc", "on a terminal, show all columns")
@@ -24,11 +24,11 @@ const FLEET_POLICY_COMMANDS: Record<string, CommandDefinition> = {
     load: async () => (await import("./commands/fleet/policyStatus.ts")).showPolicyStatus,
   },
   rollback: {
-    description: "give a ring its policy before the present one again, under a new serial",
+    description: "roll a ring back to its earlier policy, under a new serial",
     define: (command) =>
       addRolloutOptions(command).option(
         "--to <serial>",
-        "the policy of this serial instead",
+        "roll back to the policy of this serial",
         wholeNumber(1, Number.MAX_SAFE_INTEGER),
       ),
     load: async () => (await import("./commands/fleet/policyRollback.ts")).rollBackPolicy,
@@ -38,7 +38,7 @@ const FLEET_POLICY_COMMANDS: Record<string, CommandDefinition> = {
 /** The commands by which an operator says what is wanted of nodes. */
 export const FLEET_CONTROL_COMMANDS: Record<string, CommandDefinition> = {
   policy: {
-    description: "give the nodes of a ring a policy, see what they made of it, or take it back",
+    description: "roll out a policy to a ring of nodes, show its state there, or roll it back",
     subcommands: FLEET_POLICY_COMMANDS,
   },
   ring: {
@@ -47,29 +47,29 @@ export const FLEET_CONTROL_COMMANDS: Record<string, CommandDefinition> = {
       addKeyOption(addDirOption(command))
         .argument("<node>", "name of the node")
         .argument("[ring]", "name of the ring")
-        .option("--reset", "back to the ring of the node's own configuration"),
+        .option("--reset", "move it back to the ring of its own configuration"),
     load: async () => (await import("./commands/fleet/cordon.ts")).assignRing,
   },
   cordon: {
-    description: "keep a node from claiming jobs, or this machine, which needs no hub; running jobs run on",
+    description: "keep a node, or this machine, from claiming jobs; running jobs continue",
     define: (command) =>
       addNodeOptions(command)
         .argument("[node]", "name of the node (default: this machine)")
-        .requiredOption("--reason <text>", "why, for those who see it in ffrtmp fleet ps"),
+        .requiredOption("--reason <text>", "record this reason, which ffrtmp fleet ps shows"),
     load: async () => (await import("./commands/fleet/cordon.ts")).cordon,
   },
   uncordon: {
-    description: "let a node claim jobs again, or this machine",
+    description: "let a node, or this machine, claim jobs again",
     define: (command) =>
       addNodeOptions(command).argument("[node]", "name of the node (default: this machine)"),
     load: async () => (await import("./commands/fleet/cordon.ts")).uncordon,
   },
   drain: {
-    description: "cordon a node, and wait until the jobs that the fleet gave it have ended",
+    description: "cordon a node; with --wait, wait until the jobs that the fleet gave it have ended",
     define: (command) =>
       addKeyOption(addDirOption(command))
         .argument("<node>", "name of the node")
-        .option("--reason <text>", "why, for those who see it in ffrtmp fleet ps (default: drain)")
+        .option("--reason <text>", "record this reason, which ffrtmp fleet ps shows (default: drain)")
         .option("--wait", "wait until no job of the fleet runs there")
         .option("--timeout <time>", "stop waiting after this time, and exit with 124", parseWaitTime),
     load: async () => (await import("./commands/fleet/drain.ts")).drain,
@@ -87,7 +87,7 @@ export const FLEET_CONTROL_COMMANDS: Record<string, CommandDefinition> = {
     define: (command) =>
       command
         .argument("[key]", "public key that ffrtmp fleet key printed, or - to read it from stdin")
-        .option("--remove", "no longer accept it; a policy that it has signed is not in force any more")
+        .option("--remove", "remove the key; policies that it has signed are no longer in force")
         .option("--config <file>", CONFIG),
     load: async () => (await import("./commands/fleet/keys.ts")).trustKey,
   },
@@ -101,21 +101,25 @@ function addNodeOptions(command: Command): Command {
   return addKeyOption(addDirOption(command)).option("--config <file>", CONFIG);
 }
 
-/** Who has a policy, and how long. */
+/** Adds the options of a roll-out: the nodes that get the policy, its expiry and the waiting. */
 function addRolloutOptions(command: Command): Command {
   return addKeyOption(addDirOption(command))
-    .option("--ring <ring>", "the nodes of this ring (default: stable)", parseRing)
+    .option("--ring <ring>", "roll out to the nodes of this ring (default: stable)", parseRing)
     .addOption(
-      new Option("--percent <n>", "only this share of them, chosen by their names and the policy")
+      new Option("--percent <n>", "roll out to this share of them, chosen by their names and the policy")
         .argParser(parsePercent)
         .default(100, "100"),
     )
     .addOption(
-      new Option("--expires <time>", "no node begins to use it after this time")
+      new Option("--expires <time>", "let no node begin to use it after this time")
         .argParser(parseExpiry)
         .default(365 * 86_400_000, "365d"),
     )
-    .option("--wait <time>", "wait until the ring has taken it, and exit with 1 if it has not", parseWaitTime)
+    .option(
+      "--wait <time>",
+      "wait until all nodes of the ring that report have applied it; exit with 1 if not",
+      parseWaitTime,
+    )
     .option(
       "--max-violations <share>",
       "with --wait: exit with 1 when more of the jobs that end on these nodes are in violation, such as 1%",

@@ -23,7 +23,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
     subcommands: POLICY_COMMANDS,
   },
   fleet: {
-    description: "see and set up many machines, by a hub that runs nats-server",
+    description: "set up, observe and control many machines, by a hub that runs nats-server",
     subcommands: FLEET_COMMANDS,
   },
   ...WATCH_HELPERS,
@@ -85,8 +85,13 @@ function defineCommand(
   onExit: (code: number) => void = () => {},
 ): void {
   command.description(definition.description).showHelpAfterError(`  try: ffrtmp ${path} --help`);
+  if (definition.group !== undefined) command.helpGroup(definition.group);
   if ("subcommands" in definition) {
-    for (const [name, each] of Object.entries(definition.subcommands)) {
+    const children = Object.entries(definition.subcommands);
+    // Where the others have headings, `help` would stand alone below "Commands:".
+    if (children.some(([, { group }]) => group !== undefined))
+      command.commandsGroup("Help:").helpCommand(true);
+    for (const [name, each] of children) {
       defineCommand(command.command(name), `${path} ${name}`, each, onExit);
     }
     return;

@@ -47,7 +47,7 @@ export const QUEUE_COMMANDS: Record<string, CommandDefinition> = {
     description: "list the jobs that were submitted: those that wait, run or are lost",
     define: (command) =>
       addTimeOptions(addDirOption(command))
-        .argument("[job]", "show only this job, whatever has become of it")
+        .argument("[job]", "show only this job, in whatever state it is")
         .option("--all", "list the jobs that have ended, expired or were cancelled too")
         .option("--pool <pool>", "list only the jobs of this pool")
         .option("--since <time>", "only jobs that were submitted or claimed then or later (default: 7d)")
@@ -67,12 +67,13 @@ export const QUEUE_COMMANDS: Record<string, CommandDefinition> = {
         .argument("<node>", "name of the node")
         .option("--job <job>", "state only that this job is lost")
         .option("--why <text>", "record this reason (default: the node is gone)")
-        .option("--even-if-up", "state it although the node reports")
+        .option("--even-if-up", "state it although the node is up")
         .option("--yes", "state it; without this, only list the jobs"),
     load: async () => (await import("./commands/fleet/intervene.ts")).lost,
   },
   restore: {
-    description: "restore a hub from a backup without running jobs twice: see how many nodes are back",
+    description:
+      "restore a hub from a backup without running jobs twice; without an option, list the nodes that are back",
     define: (command) =>
       addTimeOptions(addDirOption(command))
         .addOption(
@@ -81,7 +82,7 @@ export const QUEUE_COMMANDS: Record<string, CommandDefinition> = {
             "close the queues, before the hub with the data of the backup is started",
           ).conflicts(["finish", "json"]),
         )
-        .option("--finish", "open the queues, if all nodes have brought back their claims")
+        .option("--finish", "open the queues, if all nodes have sent their claims again")
         .option("--yes", "with --finish, open them although some have not")
         .option("--no-trunc", "on a terminal, show whole reasons")
         .option("--json", "print JSON"),

@@ -4,7 +4,7 @@ import type { JobUse } from "../metrics/jobUse.ts";
 const KEEP_MS = 300_000;
 const MAX = 500;
 
-/** What the jobs used that ended of late, as they were read last. */
+/** The last readings of jobs that ended a short time ago. */
 export class EndedUses {
   readonly #ended: { use: JobUse; atMs: number }[] = [];
 

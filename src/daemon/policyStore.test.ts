@@ -179,7 +179,7 @@ test("a file that changes while it is read is read again", () => {
   expect([store.policy.targets[0]?.text, store.hasChanged()]).toEqual(["3", false]);
 });
 
-/** What a file says, without its comment. */
+/** Returns the content of a file without its comment. */
 function readPlaced(path: string): string {
   return readFileSync(path, "utf8").replace(/#.*/, "").trim();
 }

@@ -12,7 +12,7 @@ export type PolicyReading = (
   | { faults: string[] }
 ) & {
   fleet?: FleetPolicyReport | undefined;
-  /** Of the further files, as this reading found them. */
+  /** Changes with the further files that were read. */
   fingerprint?: string;
 };
 
@@ -21,7 +21,7 @@ export interface FleetPolicyReport {
   /** The ring of the machine, and that of the policy in force; `null`: no policy of the fleet is. */
   ring: string;
   in_force_ring: string | null;
-  /** Of the policy in force; `null`: that of this machine is. */
+  /** The serial of the policy in force; `null`: the machine's own policy is in force. */
   serial: number | null;
   /** The highest that was accepted in the ring; 0: none. */
   highest: number;

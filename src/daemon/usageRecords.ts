@@ -2,7 +2,7 @@ import type { HinderedTimes } from "../jobs/model/hindered.ts";
 import type { RunningJob } from "../jobs/model/job.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 
-/** What the ledger keeps of the use of a job. */
+/** The use of a job as the ledger stores it. */
 interface StoredUsage {
   readonly points: Uint8Array;
   readonly hindered: HinderedTimes | undefined;

@@ -5,7 +5,7 @@ import { z } from "zod";
 import { Refusal } from "../jobs/errors.ts";
 import { ValueFault } from "../limits/units.ts";
 import { parseWord, WORD } from "../policy/word.ts";
-import { describeErrno } from "../sys/errno.ts";
+import { describeErrno, errnoOf } from "../sys/errno.ts";
 import { AGENT_DIRECTORY } from "./nodeFiles.ts";
 import { isNodeName, NODE_NAME } from "./token.ts";
 
@@ -86,7 +86,9 @@ function readConfigText(file: string): string {
   } catch (error) {
     throw new Refusal(
       `cannot read the fleet configuration ${file}: ${describeErrno(error)}`,
-      "join a fleet with ffrtmp fleet join, or name the file with --config",
+      errnoOf(error) === "EACCES"
+        ? "run it as root, or as a user of the group ffrtmp-fleet"
+        : "join a fleet with ffrtmp fleet join, or name the file with --config",
     );
   }
 }

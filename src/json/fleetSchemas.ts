@@ -44,11 +44,11 @@ export const nodeJson = z
             z.enum(["node", "fleet"]),
             "`node`: root of the machine has cordoned it. `fleet`: an operator has",
           ),
-          by: described(z.string(), "who has, by their own account"),
-          reason: described(z.string(), "why"),
+          by: described(z.string(), "the user and machine that cordoned it, as they name themselves"),
+          reason: described(z.string(), "the reason that was given"),
         })
         .nullable(),
-      "why it claims no jobs; `null`: it may, or not known",
+      "the reason for which it claims no jobs; `null`: it may claim them, or that is not known",
     ),
     policy: described(
       z
@@ -56,7 +56,7 @@ export const nodeJson = z
           serial: count("the serial of the policy in force; `null`: that of the machine is"),
           state: described(
             z.enum(["none", "applied", "refused", "unsupported", "ignored", "unselected"]),
-            "what became of the last one of its ring: see [the state](#fleetpolicystate)",
+            "the state of the last policy of its ring: see [the state](#fleetpolicystate)",
           ),
           why: text("the reason of the state"),
         })
@@ -78,9 +78,9 @@ export const fleetRingJson = z
     ),
     sha256: text("the digest of the policy's text, in hex"),
     pushed_at: time("when the hub stored it, by the clock of the hub"),
-    by: text("who pushed it, by their own account"),
+    by: text("the user and machine that pushed it, as they name themselves"),
     expires: time("when nodes stop beginning to use it"),
-    is_expired: described(z.boolean().nullable(), "it has expired; nodes that have it go on with it"),
+    is_expired: described(z.boolean().nullable(), "it has expired; nodes that use it already continue"),
     signed_by: text("the key that signed it"),
     is_own: described(
       z.boolean().nullable(),
@@ -98,7 +98,7 @@ export const fleetRingJson = z
           why: text("the reason of the state, in words"),
         }),
       ),
-      "the nodes of the ring that have reported, and what each made of the policy",
+      "the nodes of the ring that have reported, with the state of the policy on each",
     ),
   })
   .meta({ id: "FleetRing", description: "A ring of nodes and its policy." });
@@ -179,7 +179,7 @@ export const queuedJobJson = z
     not_before: time("when it can be claimed first; `null`: at once"),
     not_after: time("when it expires"),
     submitted: time("when it was submitted, by the clock of the hub; `null`: not known"),
-    by: text("who submitted it"),
+    by: text("the user and machine that submitted it, as they name themselves"),
     labels,
     attempts: described(z.array(attemptJson), "its attempts, in their order"),
   })

@@ -109,7 +109,7 @@ live("a hub of three servers loses nothing with one of them, and goes on when tw
   expect((await added).stderr).toContain("edge-3 cannot connect yet");
   expect((await added).code).toBe(1);
 
-  // Two of three are gone: nothing is stored, and the machines go on.
+  // Two of three are gone: nothing is stored, and the machines continue.
   const [second = "", last = ""] = addresses(directory).filter((address) => address !== leader);
   await kill(second);
   const refused = await hub.run("submit", "hls", "--pool", "live", "--id", "job-late");

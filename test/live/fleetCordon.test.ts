@@ -52,7 +52,9 @@ testWithHub("an operator cordons a node and ends it; the agent knows also after 
   await untilCordoned(hub, node, null);
   expect(await hub.must("cordon", "edge-1", "--reason", "new disk")).toContain("claims no further jobs");
   await untilCordoned(hub, node, { from: "fleet", reason: "new disk" });
-  expect(await hub.must("ps")).toContain("new disk");
+  const shown = await hub.must("ps");
+  expect(shown).toContain("new disk");
+  expect(shown).toMatch(/^edge-1 +failing, cordoned /m);
   await node.endAgent("SIGKILL");
   await node.startAgent();
   await hub.must("uncordon", "edge-1");

@@ -103,7 +103,7 @@ testIf(lacksNatsServer() ?? lacksRunner() ?? lacksCommand("ffmpeg"))(
       ({ job_id, exit_code }) => exit_code !== null && exit_code !== codes.get(job_id),
     );
     expect(wrong, explain()).toEqual([]);
-    // An end that nobody saw is said to be unknown. That needs the death of an observer and of watch.
+    // An end that was not observed is unknown. That needs the death of an observer and of watch.
     const unknown = results.filter(({ exit_code }) => exit_code === null);
     for (const { ending } of unknown)
       expect(["unobserved", "exit-unknown", "exit_unknown"]).toContain(ending);

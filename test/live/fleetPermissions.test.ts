@@ -84,7 +84,7 @@ const PERMISSIONS: [verb: "publish" | "subscribe", subject: string, permission: 
   ["subscribe", "ffrtmp.claim.*.*.*", "may not"],
   ["subscribe", "ffrtmp.claim.job-1.1.edge-2", "may not"],
   ["subscribe", "ffrtmp.loss.*.*.*", "may not"],
-  // Another pool, and jobs that nobody has signed.
+  // Another pool, and jobs without a signature.
   ["publish", "$JS.API.CONSUMER.MSG.NEXT.JOBS.batch", "may not"],
   ["publish", "$JS.API.CONSUMER.INFO.JOBS.batch", "may not"],
   ["publish", "$JS.ACK.JOBS.batch.1.1.1.1764300000000000000.0", "may not"],

@@ -72,7 +72,7 @@ live("after a hub was restored from an older backup, no job is given to a second
   const early = await hub.run("restore", "--finish");
   expect([early.code, early.stderr]).toEqual([
     1,
-    expect.stringContaining("edge-1, edge-2 have not brought back the claims"),
+    expect.stringContaining("edge-1, edge-2 have not sent their claims again"),
   ]);
   expect(early.stdout).toMatch(/^edge-1 +no .* it has not reported since|^edge-1 +no .* none has come/m);
   for (const node of [one, two]) node.start();

@@ -55,7 +55,7 @@ live("a command that is ended leaves no ssh to a machine that is silent", async 
   await until("its ssh has ended", () => !isRunning(ssh));
 });
 
-/** Lets the sandbox end what a silent machine runs: nothing tells it that nobody listens. Returns how many these are. */
+/** Lets the sandbox end what a silent machine runs: it cannot notice that its reader is gone. Returns how many these are. */
 function adoptSilent(): number {
   const found = processesWith("environ", `FFRTMP_STATE=${sandbox().path("machines/silent")}`);
   for (const pid of found) sandbox().adopt(pid);

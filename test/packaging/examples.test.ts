@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import {
+  callsIn,
   callsInSection,
   manualExamples,
   prepareExamples,
@@ -7,6 +8,8 @@ import {
   runSession,
   sessionIn,
   shapeOf,
+  unexecutedExamples,
+  unknownWords,
 } from "../support/examples.ts";
 import { lacksCommand, lacksLimits, testIf, useSandbox } from "../support/sandbox.ts";
 
@@ -51,6 +54,27 @@ const ANSWERS: Record<string, RegExp> = {
   health: /healthy|degraded|warning/i,
   doctor: /upgrade of ffrtmp +yes +/,
 };
+
+test.each([
+  "docs/fleet.md",
+  "docs/fleet-policy.md",
+  "docs/fleet-dispatch.md",
+  "docs/fleet-results.md",
+  "README.md",
+])("the calls in %s name commands and options that exist", (document) => {
+  const calls = callsIn(document);
+  expect(calls.length).toBeGreaterThan(0);
+  expect(calls.filter((call) => unknownWords(call).length > 0)).toEqual([]);
+});
+
+test("the examples that are not executed name commands and options that exist", () => {
+  const examples = unexecutedExamples();
+  expect(examples.length).toBeGreaterThan(10);
+  expect(examples.filter((line) => unknownWords(line).length > 0)).toEqual([]);
+  // The check itself finds both.
+  expect(unknownWords("ffrtmp fleet accept --slot 4")).toEqual(["--slot"]);
+  expect(unknownWords("ffrtmp fleet list")).toEqual(["ffrtmp fleet list"]);
+});
 
 test("there are examples of the commands that are used most", () => {
   const pages = new Set(manualExamples().map(([page]) => page));

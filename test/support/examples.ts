@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { delimiter, join, resolve } from "node:path";
+import { type CommandNode, flatten, readCommandTree } from "../../scripts/generate/commandTree.ts";
 import { MAN_TEXTS } from "../../scripts/generate/manText.ts";
 import { FFRTMP, isRunning, readProc, type Sandbox, until } from "./sandbox.ts";
 
@@ -26,6 +27,42 @@ export function manualExamples(): [page: string, line: string][] {
   );
 }
 
+/** Returns the examples of the manual pages that need more than this machine. */
+export function unexecutedExamples(): string[] {
+  return Object.values(MAN_TEXTS).flatMap(({ unexecuted = [] }) => unexecuted.map(([, line]) => line));
+}
+
+/** Returns the calls of ffrtmp in all code blocks of a document; those by ssh too, and those behind a pipe. */
+export function callsIn(document: string): string[] {
+  const text = readFileSync(join(ROOT, document), "utf8").replaceAll("\\\n", " ");
+  return codeBlocks(text).flatMap((line) => {
+    const [code = ""] = line.split(/ {2,}#/);
+    return [...code.matchAll(/(?:^|[|&] ?|root@[\w-]+ )(ffrtmp [^|&><]*)/g)].map(([, call = ""]) =>
+      call.trim(),
+    );
+  });
+}
+
+/** Returns the words of a call that no command and no option has: `--slot`, or `ffrtmp fleet list`. */
+export function unknownWords(line: string): string[] {
+  return line.split(" | ").flatMap((part) => {
+    const words = part.slice(part.indexOf("ffrtmp ")).split(" -- ")[0]?.split(/\s+/) ?? [];
+    const commands = flatten(readCommandTree());
+    const command = commands
+      .filter((each) => each.words.every((word, index) => word === words[index]))
+      .reduce<CommandNode | undefined>(
+        (longest, each) => (longest && longest.words.length > each.words.length ? longest : each),
+        undefined,
+      );
+    if (command === undefined) return [words.slice(0, 2).join(" ")];
+    const isGroup = command.commands.length > 0;
+    const options = new Set(command.options.flatMap(({ long, short }) => [long, short]));
+    const rest = words.slice(command.words.length);
+    const unknown = rest.filter((word) => /^--?[a-z]/.test(word) && !options.has(word.split("=")[0]));
+    return isGroup ? [words.join(" ")] : unknown;
+  });
+}
+
 /** Returns the calls of ffrtmp in the code blocks of a section. */
 export function callsInSection(document: string, heading: string): string[] {
   return codeLines(document, heading)
@@ -36,7 +73,11 @@ export function callsInSection(document: string, heading: string): string[] {
 function codeLines(document: string, heading: string): string[] {
   const text = readFileSync(join(ROOT, document), "utf8");
   const [, section = ""] = text.split(`\n## ${heading}\n`);
-  const blocks = (section.split("\n## ")[0] as string).matchAll(/^```\w*\n(.*?)\n```/gms);
+  return codeBlocks(section.split("\n## ")[0] as string);
+}
+
+function codeBlocks(text: string): string[] {
+  const blocks = text.matchAll(/^```\w*\n(.*?)\n```/gms);
   return [...blocks].flatMap(([, block = ""]) => block.split("\n"));
 }
 

@@ -92,7 +92,7 @@ export class FleetPolicy implements FurtherFiles {
   }
 }
 
-/** Of the reading itself: the files can change between two of them. */
+/** Returns a text that changes with the reading. Not with the files: these can change between two readings. */
 function fingerprintOf(inForce: { sha256: string } | undefined, report: FleetPolicyReport): string {
   return JSON.stringify([inForce?.sha256, report]);
 }

@@ -102,3 +102,14 @@ describe("cutToWidth()", () => {
     expect(cutToWidth("e\u0301e\u0301e\u0301", 2)).toBe("e\u0301…");
   });
 });
+
+it("lets columns yield before a flexible one gets narrower than its least width", () => {
+  const columns: Column<string>[] = [
+    { heading: "JOB", text: () => "movie-7" },
+    { heading: "POOL", yields: 1, text: () => "live" },
+    { heading: "REASON", flexible: true, minWidth: 25, text: (reason) => reason },
+  ];
+  const reason = "refused: the parameter height is too large";
+  expect(renderTable(columns, [reason], 39)).toBe("JOB      REASON\nmovie-7  refused: the parameter height…");
+  expect(renderTable(columns, [reason], 40)).toContain("POOL");
+});

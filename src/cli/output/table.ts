@@ -8,13 +8,15 @@ export interface Column<T> {
   text(row: T): string;
   /** The column that gets the rest of a terminal's width. Its text is cut, and ends with `…` then. */
   flexible?: true;
+  /** The width below which other columns yield to the flexible one. Default: 12. */
+  minWidth?: number;
   /** The order in which columns are left out where the terminal is too narrow, 1 first. Absent: never. */
   yields?: number;
   /** A shorter text, which is used where the terminal is too narrow; `yields` is its place in the same order. */
   short?: { yields: number; text(row: T): string };
 }
 
-/** A flexible column narrower than this shows too little: other columns yield first. */
+/** A flexible column narrower than this shows too little. */
 const MIN_FLEXIBLE_WIDTH = 12;
 const GAP = "  ";
 
@@ -89,7 +91,7 @@ function stepsOf<T>(
 function widthOf<T>(
   shown: readonly Filled<T>[],
   widthOfColumn = ({ column, width }: Filled<T>) =>
-    column.flexible ? Math.min(width, MIN_FLEXIBLE_WIDTH) : width,
+    column.flexible ? Math.min(width, column.minWidth ?? MIN_FLEXIBLE_WIDTH) : width,
 ): number {
   const widths = shown.map(widthOfColumn);
   return widths.reduce((sum, width) => sum + width, 0) + GAP.length * (shown.length - 1);

@@ -5,7 +5,7 @@ import type { DispatchReport } from "./nodeState.ts";
 const LOOK_INTERVAL_MS = 10_000;
 const OFF: DispatchReport = { capacity: null, dispatch: { state: "off", why: null } };
 
-/** What the dispatcher needs of a connection. */
+/** The state of a connection, for the dispatcher. */
 export interface DispatchConnection {
   readonly isConnected: boolean;
   /** Rises with each return of the connection. */
@@ -14,7 +14,7 @@ export interface DispatchConnection {
   readonly refusal: string | undefined;
 }
 
-/** What takes jobs of the fleet, as the agent sees it. */
+/** The part of the agent that takes jobs of the fleet. */
 export interface AgentDispatch {
   readonly report: DispatchReport;
   wake(): void;

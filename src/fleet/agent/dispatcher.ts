@@ -30,7 +30,7 @@ export interface DispatcherOptions {
   /** Returns why this node cannot run an attempt, as far as that shows beforehand; `undefined`: it can. */
   refuses(job: JobBody, attempt: number, acceptance: Acceptance): string | undefined;
   /**
-   * Brings the template of a job from the hub, if the runner may need it. Returns why it cannot be had; `undefined`: it is here, or
+   * Brings the template of a job from the hub, if the runner may need it. Returns why there is none; `undefined`: it is here, or
    * not needed. Absent: no template comes from the hub.
    */
   bringTemplate?(queue: JobQueue, job: JobBody, acceptance: Acceptance): Promise<string | undefined>;
@@ -69,7 +69,7 @@ export class Dispatcher implements AgentDispatch {
     this.#claims = new Claims(context, options.stores);
   }
 
-  /** What the node's report says about it. */
+  /** The part of the node's report that is about dispatch. */
   get report(): DispatchReport {
     return { ...this.#report, claims: { known: this.#claims.known, confirmed: this.#confirmed } };
   }
@@ -203,7 +203,7 @@ export class Dispatcher implements AgentDispatch {
       const delivery = await queue.pull(pool);
       if (delivery !== undefined && generation === this.#generation) this.#deliveries.push(delivery);
     } catch (error) {
-      // The agent reports a lost connection, and the next one begins anew.
+      // The agent reports a lost connection, and asks again with the next one.
       if (generation !== this.#generation || !connection.isConnected) return;
       this.#pausePool(pool, messageOf(error));
       this.#faults.report(`no job of the pool ${pool}: ${messageOf(error)}`);

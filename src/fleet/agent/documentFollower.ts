@@ -19,7 +19,7 @@ const STORE_WAITS_MS = [0, 100, 500, 2000, 10_000];
 type Read = Map<string, Uint8Array>;
 
 export interface FollowerEvents {
-  /** What is wanted of this node may be another thing now. */
+  /** The wishes of the operator for this node may have changed. */
   changed(): void;
   fault(text: string): void;
 }

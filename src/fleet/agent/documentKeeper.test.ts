@@ -59,7 +59,7 @@ test("what an operator wants is kept, and an older or foreign document changes n
 test("a damaged file accepts nothing: it hides which serials were accepted", () => {
   keeper.keepDesired(desired(3));
   writeFileSync(join(root, "agent/desired.json"), "{");
-  expect(keeper.keepDesired(desired(4))).toContain("To begin anew, remove it");
+  expect(keeper.keepDesired(desired(4))).toContain("To start again without it, remove it");
 });
 
 test("a policy is placed as it came, and the same bytes are not written again", () => {

@@ -20,7 +20,7 @@ import { type Cordon, type CordonFiles, readCordon, readDesired } from "./cordon
 /** Files of the agent that `ffrtmp watch` and the operator of the machine read. */
 const FILE_MODE = 0o644;
 
-/** What root and the operator of the fleet want of this node. */
+/** The wishes of root and of the fleet's operator for this node. */
 export interface NodeControl {
   readonly ring: string;
   readonly cordoned: Cordon | null;
@@ -107,7 +107,7 @@ function readKept(file: string): Kept | string {
     return keptDocument.parse(JSON.parse(readFileSync(file, "utf8")));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return NOTHING_KEPT;
-    return `${file} cannot be read. To begin anew, remove it`;
+    return `${file} cannot be read. To start again without it, remove it`;
   }
 }
 

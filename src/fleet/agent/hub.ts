@@ -50,7 +50,7 @@ export interface PubAck {
   error?: { err_code?: number; description?: string };
 }
 
-/** What is asked of a stream. `timeoutMs`: how long an answer is awaited. */
+/** A request to a stream. `timeoutMs`: how long to wait for the answer. */
 export interface HubRequest {
   readonly stream: string;
   readonly text?: string;
@@ -188,7 +188,7 @@ export class Hub implements ChainHub, DocumentHub {
     if (!this.isConnected) throw new Error("there is no connection to the hub");
     try {
       const options = { timeout: timeoutMs, ...rest };
-      // The client would wait for an answer that no connection can bring.
+      // The client would wait for an answer that cannot arrive.
       return await Promise.race([this.#connection.request(subject, text, options), this.#loss.promise]);
     } catch (error) {
       if (error instanceof RequestError && error.isNoResponders())

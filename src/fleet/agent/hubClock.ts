@@ -1,4 +1,4 @@
-/** The time of the hub, carried on from the last contact by a clock that nobody sets. */
+/** The time of the hub, advanced since the last contact by the monotonic clock, which no program sets. */
 export class HubClock {
   #read: { hubMs: number; atMs: number } | undefined;
 

@@ -8,7 +8,7 @@ const AGENT_VARIABLE = "FFRTMP_FLEET_AGENT";
 /** The kernel takes no longer variable: MAX_ARG_STRLEN, execve(2). */
 const MAX_VARIABLE_BYTES = 128 * 1024;
 
-/** What the agent needs to know of its command line and its configuration. The key of the node stays in its file. */
+/** The settings that the agent takes from its command line and its configuration. The key of the node stays in its file. */
 export interface AgentSettings {
   readonly config: NodeConfig;
   readonly ledger: string;

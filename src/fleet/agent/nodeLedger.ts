@@ -23,7 +23,7 @@ export class LedgerFault extends Error {}
 /** The public members of an `Outbox`. */
 export type OutboxView = Pick<Outbox, keyof Outbox>;
 
-/** What the agent reads of a node: a ledger, or one that exists in memory only. */
+/** The ledger of a node as the agent reads it: a file, or one in memory. */
 export interface AgentLedger {
   /** Returns a text that changes with each write; `""` where there is no ledger. */
   stamp(): string;

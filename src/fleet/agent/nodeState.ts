@@ -29,7 +29,7 @@ export interface SenderState {
   fault: string | undefined;
 }
 
-/** What the dispatcher knows. */
+/** The part of the report that the dispatcher makes. */
 export type DispatchReport = Pick<NodeMessage, "capacity" | "dispatch" | "claims">;
 
 /** The parts of a node's state that change only with the machine. */
@@ -39,7 +39,7 @@ export interface NodeFacts {
   config: NodeConfig;
   machine: NodeMessage["machine"];
   withCommands: boolean;
-  /** What is wanted of the node. Absent: it is not known. */
+  /** Returns the wishes for the node. Absent: they are not known. */
   control?: () => NodeControl;
 }
 

@@ -16,7 +16,7 @@ export interface SignedOptions extends ConnectionOptions {
   readonly answerChallenge?: (challenge: string) => Promise<void>;
 }
 
-/** What a server says of itself before the handshake: https://docs.nats.io/reference/reference-protocols/nats-protocol#info */
+/** The INFO message, which a server sends before the handshake: https://docs.nats.io/reference/reference-protocols/nats-protocol#info */
 type ServerInfo = Parameters<typeof checkOptions>[0];
 
 /**
@@ -41,7 +41,7 @@ export class SocketTransport implements Transport {
   /** Settles when the server closes the connection before it is made. */
   readonly #refusal = Promise.withResolvers<never>();
   readonly #end = Promise.withResolvers<Error | undefined>();
-  /** What the kernel had no room for. */
+  /** Bytes that the kernel had no room for, in order. */
   #unsent: Uint8Array[] = [];
 
   constructor() {

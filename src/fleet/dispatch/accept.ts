@@ -53,7 +53,7 @@ export const acceptSchema = z.strictObject({
 
 export type AcceptFile = z.input<typeof acceptSchema>;
 
-/** What this machine takes from its fleet. */
+/** Root's permission: the jobs that this machine takes from its fleet. */
 export interface Acceptance {
   readonly pools: readonly string[];
   readonly slots: number;

@@ -1,7 +1,7 @@
 import type { Claim, Loss, Offer } from "../messages/job.ts";
 import type { AttemptName } from "./spool.ts";
 
-/** What the hub says to a claim. `last`: the number of the message that is in the way; `undefined`: the hub does not name it. */
+/** The answer of the hub to a claim. `last`: the number of the message that it has; `undefined`: it does not name it. */
 export type ClaimAnswer =
   | { readonly kind: "granted"; readonly seq: number }
   | { readonly kind: "refused"; readonly last: number | undefined };

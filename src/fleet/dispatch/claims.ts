@@ -12,7 +12,7 @@ import {
 } from "./spool.ts";
 import { judgeAttempt, type LedgerAttempt, type Standing } from "./standing.ts";
 
-/** What this node knows by itself. */
+/** Facts of this node that need no hub. */
 export interface ClaimContext {
   readonly node: string;
   readonly bootId: string;
@@ -30,16 +30,16 @@ export interface ClaimContext {
 }
 
 export interface ClaimStores {
-  /** What is offered to this node or its own, until it has ended. */
+  /** Attempts that are offered to this node, or that it has claimed, until they have ended. */
   readonly held: AttemptStore<ClaimRecord>;
-  /** What has ended here, for as long as another node could claim it. */
+  /** Attempts that have ended here, for as long as another node could claim them. */
   readonly settled: AttemptStore<SettledRecord>;
 }
 
 /** `mine`: the runner may start it. `dropped`: another node's, or over. `unsure`: the hub has not said whose it is. */
 export type ClaimOutcome = "mine" | "dropped" | "unsure";
 
-/** Whose an attempt is: this node's by the claim with a number, which is new on the hub or was there. */
+/** The owner of an attempt. `seq`: this node, by the claim of that number; `isNew`: the hub did not have it before. */
 type Owner = { readonly seq: number; readonly isNew: boolean } | "foreign" | "unsure";
 
 /** How long an offer without an answer takes a slot. The hub offers it again after 10 s, to any node. */
@@ -97,7 +97,7 @@ export class Claims {
 
   /**
    * Finds out whose each attempt is about which the hub has not answered. It is not claimed here: only an offer of this connection
-   * may be. A hub that was restored has lost claims, and offers nothing until all nodes have brought them back.
+   * may be. A hub that was restored has lost claims, and offers nothing until all nodes have sent them again.
    */
   async resolve(hub: ClaimHub): Promise<void> {
     for (const { record, ...name } of this.#stores.held.readAll().entries) {

@@ -1,7 +1,7 @@
 import { attemptId, type JobBody, jobBody, type Offer, offerMessage } from "../messages/job.ts";
 import { type DocumentFault, isDocumentFault, openDocument } from "../messages/signed.ts";
 
-/** What a node knows when an offer reaches it. */
+/** The facts by which a node judges an offer. */
 export interface OfferContext {
   /** The pool from whose queue it came. */
   readonly pool: string;

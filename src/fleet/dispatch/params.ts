@@ -130,7 +130,7 @@ function checkNumber(
   return given;
 }
 
-/** What is one argument on one line for every program, and not an option. */
+/** Throws a ValueFault for a text that a program could take for an option, or for more than one line. */
 function checkText(input: string): void {
   if (input === "" || input.length > MAX_TEXT_LENGTH)
     throw new ValueFault(`has ${input.length} characters, and 1 to ${MAX_TEXT_LENGTH} are allowed`);

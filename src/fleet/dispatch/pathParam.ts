@@ -4,7 +4,7 @@ import { ValueFault } from "../../limits/units.ts";
 import { describeErrno, errnoOf } from "../../sys/errno.ts";
 import { type FileStatus, type statusOf, statusOfLink } from "../../sys/files.ts";
 
-/** What a template allows for a path. */
+/** The paths that a template allows for a parameter. */
 export interface PathRule {
   /** The directory below which the file is. */
   readonly under: string;

@@ -291,7 +291,7 @@ test("the records of attempts that the agent has settled are removed", async () 
   expect(machine.records.size).toBe(0);
 });
 
-/** What happens on a machine, in any order. */
+/** An event on a machine. They come in any order. */
 const happening = fc.oneof(
   {
     weight: 6,

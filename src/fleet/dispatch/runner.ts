@@ -9,7 +9,7 @@ import {
 } from "./spool.ts";
 import { decideAttempt, type Locks, type StartPlan } from "./verify.ts";
 
-/** What the ledger knows of the id of an attempt. `job`: it was started. `retired`: it never will be. */
+/** The use of an attempt's id in the ledger. `job`: the attempt was started. `retired`: it will never be started. */
 export type Fate = "job" | "retired" | "unused";
 
 /** The ledger, which decides whether an attempt was started. Its methods throw a LedgerTrouble where it cannot be used. */
@@ -31,9 +31,9 @@ export interface RunEnd {
 }
 
 export interface RunnerOptions {
-  /** Of the agent, which is only read. */
+  /** The claims of the agent. The runner only reads them. */
   readonly claims: Pick<Spool<ClaimRecord>, "readAll" | "names">;
-  /** Of the runner. */
+  /** The runner's own records. */
   readonly own: Pick<Spool<RunnerRecord>, "read" | "write" | "names" | "remove">;
   readonly locks: Locks;
   readonly ledger: AttemptLedger;
@@ -60,7 +60,7 @@ const RETRY_MS = 2000;
 export class Runner {
   readonly #options: RunnerOptions;
   readonly #tries = new Map<string, { count: number; nextMs: number }>();
-  /** What was last said about an attempt, or about a file. */
+  /** The last message about each attempt and each file, so that none is repeated. */
   readonly #said = new Map<string, string>();
 
   constructor(options: RunnerOptions) {

@@ -24,7 +24,7 @@ export function keepSignedTemplate(directory: string, name: string, text: string
   replaceFile(signedTemplateFile(directory, name), text);
 }
 
-/** The templates that an operator has signed, as the agent has brought them. The agent is not believed. */
+/** The templates that an operator has signed, as the agent has stored them, which is not trusted. */
 export class SignedTemplates {
   readonly #directory: string;
   readonly #serials: string;
@@ -70,7 +70,10 @@ export class SignedTemplates {
       const errno = errnoOf(error);
       if (errno === "ENOENT") return {};
       const reason = errno === undefined ? "it was not written by ffrtmp" : describeErrno(error);
-      throw new Refusal(`${this.#serials} cannot be read: ${reason}`, "remove it, to begin anew");
+      throw new Refusal(
+        `${this.#serials} cannot be read: ${reason}`,
+        "remove it; then older templates are accepted again",
+      );
     }
   }
 }

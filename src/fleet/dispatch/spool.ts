@@ -22,7 +22,7 @@ import { isNodeName } from "../nodeConfig.ts";
 // The agent and the runner share no memory and no socket: each has a directory of its own with one file per attempt, and only
 // reads that of the other one. A file is replaced as a whole, so either program can be killed at any time.
 
-/** The group may read: the two programs run as different users. Parameters of jobs are nobody else's business. */
+/** The group may read: the two programs run as different users. No other user may read parameters of jobs. */
 const [DIRECTORY_MODE, FILE_MODE] = [0o750, 0o640];
 /** A signed job is a part of a message, which has at most 256 KiB. JSON in JSON doubles each quote and backslash. */
 const MAX_BYTES = 1024 * 1024;
@@ -53,7 +53,7 @@ export const settledRecord = claimRecord.extend({
   loss: lossMessage.nullable(),
 });
 
-/** What the runner has done with an attempt that is `mine`. */
+/** The runner's record of an attempt that is `mine`. */
 export const runnerRecord = z.object({
   v: z.literal(1),
   /**

@@ -2,7 +2,7 @@ import type { Ending } from "../../jobs/model/ending.ts";
 import type { Loss } from "../messages/job.ts";
 import type { RunnerRecord } from "./spool.ts";
 
-/** What the ledger has of an attempt. */
+/** An attempt in the ledger. */
 export type LedgerAttempt =
   | { readonly state: "open"; readonly bootId: string }
   | { readonly state: "ended"; readonly ending: Ending };
@@ -18,7 +18,7 @@ export interface Evidence {
 }
 
 /**
- * What has become of an attempt. `waiting`: it has not started. `running`: it may run. `unknown`: it has started, and the ledger
+ * The state of an attempt on its node. `waiting`: it has not started. `running`: it may run. `unknown`: it has started, and the ledger
  * does not have it any more; nothing is concluded from that.
  */
 export type Standing =

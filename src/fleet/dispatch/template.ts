@@ -20,7 +20,7 @@ export type WordPart = { readonly literal: string } | { readonly param: string }
 /** One argument. No parameter becomes two, and none is missing. */
 export type Word = readonly WordPart[];
 
-/** What a job may execute, and with which values. */
+/** The command that a job may execute, with the values that it may give. */
 export interface Template {
   readonly command: readonly Word[];
   readonly params: Readonly<Record<string, Param>>;

@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 import { ValueFault } from "../../limits/units.ts";
 
-/** What a template allows for a URL. */
+/** The URLs that a template allows for a parameter. */
 export interface UrlRule {
   readonly schemes: readonly string[];
   /** Names and addresses; `*.media.example`: each name below it; `*`: each name, and no address. */
@@ -69,7 +69,7 @@ export function checkUrl(text: string, { schemes, hosts, ports }: UrlRule): stri
   return text;
 }
 
-/** Returns whether a text can stand in the list of hosts. */
+/** Returns true for a text that the list of hosts may contain. */
 export function isHostRule(rule: string): boolean {
   if (rule === "*") return true;
   const name = rule.startsWith("*.") ? rule.slice(2) : rule;

@@ -8,7 +8,7 @@ import { expandTemplate } from "./expand.ts";
 import type { ClaimRecord, SpoolEntry } from "./spool.ts";
 import type { Template } from "./template.ts";
 
-/** What root has decided on this machine, read again for each attempt. */
+/** The decisions of root on this machine, read again for each attempt. */
 export interface Locks {
   /** `undefined`: dispatch is off. Throws a Refusal where the file cannot be used. */
   readAcceptance(): Acceptance | undefined;
@@ -16,7 +16,7 @@ export interface Locks {
   readTemplate(name: string, acceptance: Acceptance): Template | undefined;
 }
 
-/** What to start for an attempt: the options and the command of `ffrtmp run`, and the limit on how many run at once. */
+/** A start of an attempt: the options and the command of `ffrtmp run`, and the limit on how many run at once. */
 export interface StartPlan {
   readonly options: readonly string[];
   readonly command: readonly string[];
@@ -24,7 +24,7 @@ export interface StartPlan {
 }
 
 /**
- * What to do with an attempt. `wait`: nothing now, because its time has not come, or because a file of root's cannot be used, which
+ * The decision about an attempt. `wait`: nothing now, because its time has not come, or because a file of root's cannot be used, which
  * `why` says then.
  */
 export type Decision =

@@ -7,7 +7,7 @@ import { readPolicyFile } from "../../policy/file/read.ts";
 import { faultsOfSchema } from "../../policy/file/schemaFaults.ts";
 import { Source } from "../../policy/file/source.ts";
 
-/** What a YAML text says, or all its faults with their places. */
+/** The value of a YAML text, or all its faults with their places. */
 export type ParsedYaml<T> = { readonly value: T } | { readonly faults: PolicyFault[] };
 
 /** Converts a YAML text. Every fault is reported, and not the first one alone. */

@@ -2,6 +2,7 @@ import { afterAll, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createSigningKey } from "../keys/signingKey.ts";
 import { FleetDirectory, locateFleet, unknownNode } from "./fleetDirectory.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "ffrtmp-test-"));
@@ -52,4 +53,17 @@ test("of a thousand nodes, a message names the first", () => {
     /^its nodes are: edge-0, .*edge-19, and 980 more: ffrtmp fleet ps$/,
   );
   expect(unknownNode("x", ["edge-1"]).hint).toBe("its nodes are: edge-1");
+});
+
+test("the key of the other purpose signs nothing, and a key of its own does", () => {
+  const fleet = new FleetDirectory(join(directory, "keys"));
+  fleet.create([{ host: "hub.example", port: 4222 }]);
+  const { seed, publicKey } = createSigningKey();
+  const own = join(directory, "own.nk");
+  writeFileSync(own, seed, { mode: 0o600 });
+  expect(fleet.signingKey("jobs", own).publicKey).toBe(publicKey);
+  expect(() => fleet.signingKey("jobs", join(fleet.path, "policy.nk"))).toThrow(
+    "the key that signs policies",
+  );
+  expect(() => fleet.signingKey("policy", join(fleet.path, "jobs.nk"))).toThrow("the key that signs jobs");
 });

@@ -188,7 +188,7 @@ export class FleetDirectory {
       if (Object.hasOwn(fleet.nodes, node) && !isRenewed)
         throw new Refusal(
           `the fleet already has a node ${node}`,
-          `for a new key, after which the old one is worth nothing: ffrtmp fleet invite ${node} --renew`,
+          `for a new key, after which the old one is no longer valid: ffrtmp fleet invite ${node} --renew`,
         );
       const since = new Date().toISOString();
       const before = Object.hasOwn(fleet.nodes, node) ? (fleet.nodes[node]?.pools ?? []) : [];
@@ -226,10 +226,24 @@ export class FleetDirectory {
     return readFile(this.#file("admin"), readSecret).trim();
   }
 
-  /** Returns the key that signs, from the fleet's files or from a file of its own, such as one on a removable disk. */
-  signingKey(purpose: SigningPurpose, file = this.#file(purpose)): SigningKey {
-    const key = signingKeyOf(readFile(file, readSecret).trim());
-    if (key === undefined) throw new Refusal(`${file} has no signing key: expected the seed of one (SO…)`);
+  /**
+   * Returns the key that signs, from the fleet's files or from `file`, such as one on a removable disk. Throws a Refusal for the
+   * fleet's key of the other purpose: nodes would not accept what it signs.
+   */
+  signingKey(purpose: SigningPurpose, file?: string): SigningKey {
+    const path = file ?? this.#file(purpose);
+    const key = signingKeyOf(readFile(path, readSecret).trim());
+    if (key === undefined) throw new Refusal(`${path} has no signing key: expected the seed of one (SO…)`);
+    const other = purpose === "jobs" ? "policy" : "jobs";
+    const isOther =
+      file !== undefined &&
+      existsSync(this.#file(other)) &&
+      readFile(this.#file(other), readSecret).trim() === key.seed;
+    if (isOther)
+      throw new Refusal(
+        `${path} is the key that signs ${other === "jobs" ? "jobs" : "policies"}: nodes trust it for nothing else`,
+        `name no file, for the fleet's own: ${this.#file(purpose)}`,
+      );
     return key;
   }
 

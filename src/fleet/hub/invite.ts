@@ -20,7 +20,7 @@ export interface Invite {
   readonly policyKey: string | null;
 }
 
-/** What an invite has beside the first parts. Absent keys are those of an earlier release, unknown ones of a later one. */
+/** The further parts of an invite. An earlier release leaves keys out, and a later one adds some. */
 const moreParts = z.object({
   pools: z.array(z.string()).default([]),
   policyKey: z.string().nullable().default(null),

@@ -21,9 +21,9 @@ export interface WantedPolicy {
 
 export interface Published {
   readonly body: PolicyBody;
-  /** Of its document. */
+  /** The digest of its document. */
   readonly digest: string;
-  /** Serials that nobody can have given, with their sources. They are left out. */
+  /** Serials that no fleet reaches by counting, with their sources. They are left out. */
   readonly implausible: readonly string[];
 }
 

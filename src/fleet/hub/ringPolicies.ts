@@ -9,9 +9,9 @@ export interface StoredPolicy {
   readonly ring: string;
   readonly seq: number;
   readonly atMs: number;
-  /** Of its document. */
+  /** The digest of its document. */
   readonly digest: string;
-  /** Who signed it; `undefined`: it is no signed document. */
+  /** The public key of its signer; `undefined`: it is no signed document. */
   readonly key: string | undefined;
   /** `undefined`: it is of no form that this release knows. */
   readonly body: PolicyBody | undefined;

@@ -4,7 +4,7 @@ import { isSelected } from "../policy/selection.ts";
 import type { NodeJson } from "./nodes.ts";
 
 /**
- * What a node made of a policy. `waiting`: it has not said yet. `unselected`: it is for a share of the ring without this node.
+ * The state of a policy on a node. `waiting`: the node has not reported it yet. `unselected`: it is for a share of the ring without this node.
  * `ignored`: root of the node keeps the local policy. `silent`: the node does not report now.
  */
 export type RolloutState =
@@ -32,7 +32,7 @@ export interface ReportingNode {
 
 /** The policy whose rollout is looked at. */
 export type RolledOut = Pick<PolicyBody, "ring" | "serial" | "percent" | "sha256"> & {
-  /** Of its document. */
+  /** The digest of its document. */
   readonly digest: string;
 };
 

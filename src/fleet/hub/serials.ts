@@ -1,5 +1,5 @@
 /**
- * Numbers of documents that nobody vouches for: those that nodes report, and those of other signers. A stolen key of a node
+ * Numbers of documents without proof: those that nodes report, and those of other signers. A stolen key of a node
  * must not use up the numbers, so one that no fleet reaches by counting is left out.
  */
 const MAX_JUMP = 1_000_000;

@@ -19,7 +19,7 @@ export const HUB_FILES = {
 /** A node holds four subscriptions, and the operator fewer. */
 const MAX_SUBSCRIPTIONS = 20;
 
-/** What a port for the other servers of the hub is above that for clients. nats-server uses 4222 and 6222, too. */
+/** The port for the other servers of the hub is that for clients plus this. nats-server uses 4222 and 6222, too. */
 const CLUSTER_PORT_OFFSET = 2000;
 
 /**
@@ -52,7 +52,7 @@ ${others.length === 0 ? "" : clusterConfig(`${address}:${clusterPort(port)}`, ot
 `;
 }
 
-/** Only a server with a certificate of the fleet's authority is accepted as a part of the hub, and no one else has such a one. */
+/** Only a server with a certificate of the fleet's authority is accepted as a part of the hub, and no other program has one. */
 function clusterConfig(listen: string, others: readonly HubAddress[]): string {
   const routes = others.map(
     ({ host, port }) => `"tls://${host.includes(":") ? `[${host}]` : host}:${clusterPort(port)}"`,

@@ -104,7 +104,7 @@ const DISPATCH_STREAMS: typeof STREAMS = {
   },
 };
 
-/** What was missing on a hub, and what was not as it should be. */
+/** The streams and consumers that were missing on a hub, and those whose settings were wrong. */
 export interface Ensured {
   readonly created: string[];
   readonly changed: string[];

@@ -3,7 +3,7 @@
  * https://github.com/nats-io/nkeys/blob/main/strkey.go
  */
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-/** Of an Ed25519 key, public or secret. */
+/** Length of an Ed25519 key, public or secret. */
 export const KEY_BYTES = 32;
 const CHECKSUM_BYTES = 2;
 

@@ -9,9 +9,9 @@ export const policyBody = z.object({
   ring: z.string(),
   /** The share of the ring's nodes that it is for, by a hash of the node's name and the serial. */
   percent: z.number().check(z.minimum(0), z.maximum(100)),
-  /** After this time no node begins to use it; one that does, goes on. */
+  /** After this time, no node begins to use it. A node that uses it already continues. */
   not_after: z.iso.datetime(),
-  /** Of `yaml`, in hex: what an operator compares. The signature covers it. */
+  /** The SHA-256 of `yaml` in hex, for an operator to compare. The signature covers it. */
   sha256: z.string(),
   /** A policy file. */
   yaml: z.string(),

@@ -26,7 +26,7 @@ export const jobBody = z.object({
   /** `if_lost`: the node that states its loss offers the next attempt. `never`: only an operator does. */
   rerun: z.enum(["never", "if_lost"]),
   labels: z.record(z.string(), z.string()),
-  /** Who submitted it, and when. */
+  /** The operator who submitted it. */
   by: z.string(),
   at: z.iso.datetime(),
 });

@@ -103,7 +103,7 @@ export const nodeMessage = z.object({
     .nullable()
     .optional(),
   /**
-   * Whether it takes jobs of the fleet. `off`: root has not allowed it. `refused`, `failing`, `cordoned`: see `why`. Absent in
+   * The state of dispatch on the node. `off`: root has not allowed it. `refused`, `failing`, `cordoned`: see `why`. Absent in
    * reports of earlier releases.
    */
   dispatch: z

@@ -20,7 +20,7 @@ export const signedDocument = z.object({
 
 export type SignedDocument = z.output<typeof signedDocument>;
 
-/** Why a document is not accepted. `untrusted`: it may be right, and nobody here trusts its signer. */
+/** Why a document is not accepted. `untrusted`: it may be right, and this machine does not trust its signer. */
 export interface DocumentFault {
   readonly fault: "unreadable" | "untrusted" | "forged";
   readonly why: string;

@@ -3,7 +3,7 @@ import { isDocumentFault, openDocument, type SignedDocument, signedDocument } fr
 import { compareWithKept, highestSerial, type Kept } from "../trust/kept.ts";
 import { digestOf, isSelected } from "./selection.ts";
 
-/** What a node is, to which a policy is sent. */
+/** The node that judges a policy. */
 export interface PolicyRecipient {
   readonly node: string;
   readonly ring: string;
@@ -14,7 +14,7 @@ export interface PolicyRecipient {
 }
 
 /**
- * What becomes of a policy from the hub. `current`: it is the one that was accepted last. `unselected`: it is for a share of the
+ * The verdict about a policy from the hub. `current`: it is the one that was accepted last. `unselected`: it is for a share of the
  * ring without this node. `serial` is known where the signature is good.
  */
 export type PolicyVerdict =

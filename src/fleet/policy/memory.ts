@@ -5,10 +5,10 @@ import { describeErrno, errnoOf } from "../../sys/errno.ts";
 import { writeWhole } from "../trust/durableFile.ts";
 import { type Kept, keptDocument, NOTHING_KEPT } from "../trust/kept.ts";
 
-/** What `ffrtmp watch` has accepted from the fleet, in its state directory, which root alone changes. */
+/** The documents that `ffrtmp watch` has accepted from the fleet. They are in its state directory, which only root can change. */
 const policyMemory = z.object({
   v: z.literal(1),
-  /** What the operator wants of this node. */
+  /** The operator's wishes for this node. */
   desired: keptDocument,
   /** The last policy of each ring. A node can return to a ring. */
   rings: z.record(z.string(), keptDocument),

@@ -81,7 +81,8 @@ export class PolicyFollower {
     if (isIgnored)
       return withoutPolicy(stay("ignored", "the policy file of this machine says fleet: ignore"));
     // Without it, an older policy would look like a new one.
-    if (read.fault !== undefined) return stay("refused", `${read.fault}. To begin anew, remove it`);
+    if (read.fault !== undefined)
+      return stay("refused", `${read.fault}. To start again without it, remove it`);
     const finish = (result: FleetPolicyReading) => {
       if (mayAccept && memory !== read.memory) writeMemory(memoryFile, memory);
       return result;

@@ -11,7 +11,7 @@ const keptDocument = z.object({
   document: z.nullable(signedDocument),
 });
 
-/** What a reader of signed documents remembers of one subject, so that an older document is never accepted again. */
+/** The memory of a reader of signed documents about one subject, so that it never accepts an older document again. */
 export type Kept = z.output<typeof keptDocument>;
 export { keptDocument };
 

@@ -78,7 +78,7 @@ export function restoreFileLimit(host: Host): void {
 const OWN_PROCESS = 0;
 const SHOWN_FILE_LIMIT = "Max open files";
 
-/** Reads the limits of a process of another user, which procfs shows to everybody. */
+/** Reads the limits of a process of another user, which procfs shows to every user. */
 // Max open files            1024                 524288               files
 function readShownLimits(host: Host, pid: number): DescriptorLimits | undefined {
   const text = readProcFile(host, `${pid}/limits`);

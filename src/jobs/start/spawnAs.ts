@@ -4,7 +4,7 @@ import { takeOnUser } from "../../sys/credentials.ts";
 import { callersEnvironment } from "./runtimeFlags.ts";
 import { spawnWorkload } from "./spawn.ts";
 
-/** What differs between a workload and the process that starts it. */
+/** The attributes of a workload that differ from those of the process that starts it. */
 export interface Identity {
   /** The user that the workload runs as; absent: that of this process. */
   readonly user?: UserAccount | undefined;

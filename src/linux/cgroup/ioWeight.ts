@@ -17,7 +17,7 @@ const MAX_NAMED = 8;
 /** A file with the weight of a cgroup, for one of the two that divide disks. */
 interface DiskWeightFile {
   readonly file: string;
-  /** What stands before the number. */
+  /** The text before the number in the file. */
   readonly prefix: "default " | "";
   readonly isBfq: boolean;
 }

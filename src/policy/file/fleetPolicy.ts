@@ -12,7 +12,7 @@ export type LoadedFleetPolicy =
   | { policy: Policy; warnings: PolicyFault[] }
   | { faults: PolicyFault[]; isForbidden: boolean };
 
-/** What is about limits and about which processes they are for. Every other key is the machine's own. */
+/** The keys for limits and for the processes that they apply to. Every other key belongs to the machine's own policy. */
 const ALLOWED = new Set([
   "scan_interval",
   "target_commands",

@@ -22,7 +22,7 @@ export class PolicyNode {
   private constructor(sandbox: Sandbox, name: string) {
     this.#sandbox = sandbox;
     this.name = name;
-    // The sandbox clears up after the jobs of its own state directory, and of those that it is told of.
+    // The sandbox clears up after the jobs of its own state directory, and of those that are named to it.
     this.state = sandbox.path(`state-${name}`);
     this.etc = sandbox.path(`etc-${name}`);
     this.agentDirectory = sandbox.path(`agent-${name}`);

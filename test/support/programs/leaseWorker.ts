@@ -4,7 +4,7 @@ import { connect } from "../../../src/fleet/client/connect.ts";
 import { jobBody, offerMessage } from "../../../src/fleet/messages/job.ts";
 
 // A node that takes jobs by a lease: it says "in progress" while the job runs, and acknowledges the offer at the end. There is no
-// claim. Each job has a file with its lease, so that the next worker goes on to renew it.
+// claim. Each job has a file with its lease, so that the next worker continues to renew it.
 // bun leaseWorker.ts PORT NODE SEED_FILE POOL DIRECTORY STARTS SLOTS RENEWAL_MS
 
 const [, , port, node = "", seedFile = "", pool = "", directory = "", starts = "", slots, renewalMs] =

@@ -33,7 +33,7 @@ export function accept(flags: AcceptFlags): number {
   const path = flags.accept ?? ACCEPT_FILE;
   if (process.geteuid?.() !== 0)
     throw new Refusal(
-      "only root decides what this machine takes from the fleet",
+      "only root decides which jobs of the fleet this machine takes",
       "sudo ffrtmp fleet accept …",
     );
   return flags.off ? turnOff(path) : turnOn(path, flags);
@@ -58,7 +58,7 @@ function turnOff(path: string): number {
 function turnOn(path: string, { pool: pools, as, slots, trust, signedTemplates }: AcceptFlags): number {
   if (pools === undefined || as === undefined || trust === undefined)
     throw new Refusal(
-      "needs --pool, --as and --trust: which jobs, as which user, signed by whom",
+      "--pool, --as and --trust are needed: which jobs, as which user, signed by whom",
       "ffrtmp fleet accept --pool live --as transcode --trust KEY; or --off",
     );
   requireOtherUser(as);
@@ -95,7 +95,7 @@ function requireOtherUser(as: string): void {
       `useradd --system --create-home ${as}; or name another user`,
     );
   if (user.uid === 0)
-    throw new Refusal(`${as} is root, as which no job of the fleet runs`, "name another user");
+    throw new Refusal(`${as} is root, and no job of the fleet runs as root`, "name another user: --as USER");
 }
 
 /** Returns a key that is given itself, or the keys of a file. */
@@ -119,12 +119,12 @@ function replaceFile(path: string, text: string): void {
   renameSync(draft, path);
 }
 
-/** What root still has to do by hand: each of it is a decision of its own. */
+/** Returns the steps that are left for root, each of which is a decision of its own. */
 function missingSteps(path: string, { pools }: AcceptFile): string[] {
   const steps: string[] = [];
   const templates = templateDirectory(path);
   if (!existsSync(templates) || readdirSync(templates).length === 0)
-    steps.push(`what a job may execute: a file ${join(templates, "NAME.yaml")} for each template`);
+    steps.push(`missing: a template that says what a job may execute, as ${join(templates, "NAME.yaml")}`);
   steps.push(`to start jobs: systemctl enable --now ${RUNNER_UNIT}`);
   steps.push(
     `the node must be in ${pools.length === 1 ? "the pool" : "the pools"} at the hub: ffrtmp fleet invite NODE --renew ${pools.map((pool) => `--pool ${pool}`).join(" ")}`,

@@ -29,7 +29,7 @@ export async function cordon(node: string | undefined, flags: CordonFlags): Prom
     printOut(oneLine(`this machine, node ${own.name}, claims no further jobs; its jobs run on`));
   } else {
     await changeNode(node, flags, { cordon: { reason } });
-    printOut(oneLine(`${node} claims no further jobs as soon as it knows; its jobs run on`));
+    printOut(oneLine(`${node} claims no further jobs once the cordon reaches it; its jobs run on`));
   }
   return 0;
 }

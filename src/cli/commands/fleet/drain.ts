@@ -23,7 +23,7 @@ const TIMED_OUT = 124;
 /** Cordons a node, and with --wait waits until the jobs that the fleet gave it have ended. It ends none. */
 export async function drain(node: string, flags: DrainFlags): Promise<number> {
   const desired = await changeNode(node, flags, { cordon: { reason: flags.reason ?? "drain" } });
-  printOut(oneLine(`${node} claims no further jobs as soon as it knows; its jobs run on`));
+  printOut(oneLine(`${node} claims no further jobs once the cordon reaches it; its jobs run on`));
   if (!flags.wait) return 0;
   const interrupted = firstSignal();
   const endMs = performance.now() + (flags.timeout ?? Number.POSITIVE_INFINITY);
@@ -33,7 +33,7 @@ export async function drain(node: string, flags: DrainFlags): Promise<number> {
       const [reporting] = await readReports(connection, directory, node);
       const state = stateOf(reporting?.report, desired.serial);
       const isSilent = reporting?.node.state !== "up";
-      const text = `${isSilent ? `${node} is ${reporting?.node.state ?? "not known"}; it reported last: ` : ""}${state.text}`;
+      const text = `${isSilent ? `${node} is ${reporting?.node.state ?? "not known"}: ` : ""}${state.text}`;
       if (text !== shown) printErr(oneLine(`  ${text}`));
       shown = text;
       if (state.isDrained && !isSilent) {

@@ -1,4 +1,3 @@
-import { hostname, userInfo } from "node:os";
 import type { JobRecord } from "../../../fleet/hub/dispatch/attempts.ts";
 import { lastAttempt, stateOfJob } from "../../../fleet/hub/dispatch/attempts.ts";
 import {
@@ -19,6 +18,7 @@ import { Refusal } from "../../../jobs/errors.ts";
 import { oneLine } from "../../../sys/visibleText.ts";
 import { printErr, printOut, warn } from "../../output/messages.ts";
 import type { FleetFlags } from "./init.ts";
+import { operatorName } from "./operator.ts";
 import { checkJobId, unknownJob } from "./queue.ts";
 import { checkNodeName, withHub } from "./session.ts";
 
@@ -138,8 +138,10 @@ export async function cancelJob(job: string, flags: FleetFlags): Promise<number>
     if (state !== "offered" && state !== "missing") {
       const node = lastAttempt(record)?.claim?.node;
       throw new Refusal(
-        `${job} cannot be cancelled: it is ${state}${node === undefined ? "" : ` on ${node}`}`,
-        "ffrtmp ends no job",
+        `${job} cannot be cancelled: it ${state === "ended" ? "has" : "is"} ${state}${node === undefined ? "" : ` on ${node}`}`,
+        state === "claimed" || state === "running"
+          ? "ffrtmp ends no job that has started; ffrtmp inspect on the node shows its process"
+          : `ffrtmp fleet queue ${job}`,
       );
     }
     if ((await cancel(connection, record, operator(hubNowMs))) === "cancelled") {
@@ -169,5 +171,5 @@ function withJob(
 }
 
 function operator(hubNowMs: number): { by: string; hubNowMs: number } {
-  return { by: `${userInfo().username}@${hostname()}`, hubNowMs };
+  return { by: operatorName(), hubNowMs };
 }

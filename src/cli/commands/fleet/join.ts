@@ -66,7 +66,7 @@ export async function join(text: string, flags: JoinFlags): Promise<number> {
   return 0;
 }
 
-/** What is left to do as root, after which the agent runs. */
+/** Commands that root still has to run, with their reason. After all of them, the agent runs. */
 interface Step {
   readonly why: string;
   readonly commands: readonly (readonly string[])[];

@@ -37,8 +37,11 @@ function earlierOf(ring: string, policies: readonly StoredPolicy[], to: number |
     .toSorted((a, b) => a.serial - b.serial);
   const last = own.at(-1);
   if (last === undefined)
-    throw new Refusal(`the hub has no policy of the ring ${ring} that this key has signed`);
-  const known = `the hub has the serials ${own.map(({ serial }) => serial).join(", ")}`;
+    throw new Refusal(
+      `the hub has no policy of the ring ${ring} that this key has signed`,
+      "ffrtmp fleet policy status lists the rings",
+    );
+  const known = `its serials at the hub are ${own.map(({ serial }) => serial).join(", ")}`;
   if (to !== undefined) {
     const named = own.find(({ serial }) => serial === to);
     if (named !== undefined) return named;

@@ -47,9 +47,10 @@ function columns(style: TimeStyle, hubNowMs: number): Column<NodeJson>[] {
   ];
 }
 
-/** A silent node says for how long: what the rest of the row has was true then. */
-function stateText({ state, last_report_age_seconds: age }: NodeJson): string {
-  return state === "silent" && age !== null ? `silent ${formatDuration(age * 1000)}` : state;
+/** A silent node says for how long: the rest of the row was true then. A cordon is named on narrow terminals too. */
+function stateText({ state, last_report_age_seconds: age, cordoned }: NodeJson): string {
+  const text = state === "silent" && age !== null ? `silent ${formatDuration(age * 1000)}` : state;
+  return cordoned === null ? text : `${text}, cordoned`;
 }
 
 export function timeText(time: string | null, style: TimeStyle, nowMs: number): string {

@@ -71,7 +71,8 @@ function columns(style: TimeStyle, hubNowMs: number): Column<QueuedJobJson>[] {
     { heading: "TEMPLATE", yields: 5, text: ({ template }) => template ?? "-" },
     { heading: "EXPIRES", yields: 2, text: ({ not_after: time }) => time?.replace(/\.\d+Z$/, "Z") ?? "-" },
     { heading: "LABELS", yields: 1, text: labelsText },
-    { heading: "REASON", flexible: true, text: reasonText },
+    // It says what to do about a lost job. `queue JOB` has the rest of the width for the one that is asked for.
+    { heading: "REASON", flexible: true, minWidth: 30, text: reasonText },
   ];
 }
 

@@ -23,7 +23,7 @@ interface RestoreFlags extends FleetFlags, TimeFlags {
   trunc?: boolean;
 }
 
-/** Keeps the queues of a hub that is restored from a backup closed, until the nodes have brought back their claims. */
+/** Closes the queues of a hub that is restored from a backup, and opens them when the nodes have sent their claims again. */
 export async function restore(flags: RestoreFlags): Promise<number> {
   const directory = new FleetDirectory(locateFleet(flags.dir));
   const { closed } = directory.read();
@@ -45,7 +45,7 @@ export async function restore(flags: RestoreFlags): Promise<number> {
   if (missing.length > 0) {
     const names = missing.map(({ node }) => node).join(", ");
     warn(
-      `${names} ${missing.length === 1 ? "has" : "have"} not brought back the claims: what they run can be run a second time`,
+      `${names} ${missing.length === 1 ? "has" : "have"} not sent their claims again: another node can run the same jobs a second time`,
     );
     if (!flags.yes) {
       printErr("  try: wait for them; or cut them off with ffrtmp fleet revoke; or add --yes");

@@ -28,7 +28,7 @@ interface RunnerFlags extends CommonFlags {
   runnerState?: string;
 }
 
-/** Claims are watched. This is for what no event tells of: a time that has come, a slot that is free, a directory that is new. */
+/** Interval of checks. The claims are watched, but no event reports that a job's time has come or that a slot is free. */
 const INTERVAL_MS = 1000;
 /** A start waits up to 5 s for the ledger. After this time, its ffrtmp is left to itself. */
 const START_TIMEOUT_MS = 60_000;

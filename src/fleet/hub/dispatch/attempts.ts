@@ -2,7 +2,7 @@ import { attemptId, type JobBody, jobBody, type Loss, MAX_ATTEMPTS } from "../..
 import { isDocumentFault, openDocument, type SignedDocument } from "../../messages/signed.ts";
 import type { FleetResult } from "../results.ts";
 
-/** What the hub has of one attempt. */
+/** The messages of the hub about one attempt. */
 export interface Attempt {
   readonly attempt: number;
   /** When it was put into the queue where it still is: ms since the epoch, by the clock of the hub. */
@@ -10,7 +10,7 @@ export interface Attempt {
   /** Its number in the queue. */
   offerSeq?: number;
   claim?: { readonly node: string; readonly atMs: number; readonly offer: SignedDocument | undefined };
-  /** Who withdrew it. */
+  /** The operator who withdrew it, and when. */
   withdrawn?: { readonly by: string; readonly atMs: number };
   loss?: Pick<Loss, "reason" | "why" | "by"> & { readonly node: string; readonly atMs: number };
   result?: FleetResult;
@@ -18,7 +18,7 @@ export interface Attempt {
   runningOn?: string;
 }
 
-/** What the hub has of one job. */
+/** The messages of the hub about one job. */
 export interface JobRecord {
   readonly id: string;
   submittedMs?: number | undefined;
@@ -77,7 +77,7 @@ export function stateOfJob(record: JobRecord, nowMs: number): JobState {
   return state === "superseded" ? "ended" : state;
 }
 
-/** The content of a document that is signed by anyone, for the job of this id. Nodes check by whom. */
+/** Returns the content of a signed document for the job of this id, whatever its key is: nodes check the key. */
 export function openJob(document: SignedDocument | undefined, id: string): JobBody | undefined {
   if (document === undefined) return undefined;
   const job = openDocument(document, "job", jobBody, new Set([document.key]));

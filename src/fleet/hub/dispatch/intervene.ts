@@ -8,7 +8,7 @@ import { type Attempt, type JobRecord, lastAttempt, stateOfJob } from "./attempt
 import { storeOnce } from "./storeOnce.ts";
 import { offerAttempt } from "./submit.ts";
 
-/** Who intervenes, and the time of the hub in ms since the epoch. */
+/** The operator who intervenes, and the time of the hub in ms since the epoch. */
 export interface Operator {
   readonly by: string;
   readonly hubNowMs: number;
@@ -39,7 +39,7 @@ export function liveClaims(
     );
 }
 
-/** What became of a statement. `offered`: the next attempt is in the queue. */
+/** The consequence of a statement. `offered`: the next attempt is in the queue. */
 export type LossOutcome = "offered" | "no attempt left" | "not to be run again" | "expired" | "unreadable";
 
 /** States that an attempt is lost, and offers the next one if the job wants that. An attempt has one statement at most. */

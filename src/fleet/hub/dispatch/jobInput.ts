@@ -38,8 +38,8 @@ export function makeJob(input: unknown, by: string, nowMs: number, where = ""): 
   const startMs =
     notBefore === undefined
       ? undefined
-      : parse(`${where}not_before`, notBefore, (text) => parseStart(text, nowMs));
-  const expiresMs = parse(`${where}expires`, expires, parseExpiry);
+      : parse(where, "not_before", notBefore, (text) => parseStart(text, nowMs));
+  const expiresMs = parse(where, "expires", expires, parseExpiry);
   const job: JobBody = {
     v: 1,
     id: id ?? `job-${randomBytes(8).toString("hex")}`,
@@ -105,13 +105,23 @@ function parseExpiry(text: string): number {
   return ms;
 }
 
-function parse(name: string, text: string, read: (text: string) => number): number {
+const EXPECTED_TIMES = {
+  not_before: "+2h, or a time such as 2026-11-28T12:00:00Z",
+  expires: "a duration up to 365d, such as 2h",
+};
+
+function parse(
+  where: string,
+  name: keyof typeof EXPECTED_TIMES,
+  text: string,
+  read: (text: string) => number,
+): number {
   try {
     return read(text);
   } catch (error) {
     if (!(error instanceof ValueFault)) throw error;
     throw new Refusal(
-      `${name}: ${JSON.stringify(text)} ${error.message}. Expected: such as 2h; for not_before, +2h or 2026-11-28T12:00:00Z.`,
+      `${where}${name}: ${JSON.stringify(text)} ${error.message}. Expected: ${EXPECTED_TIMES[name]}.`,
     );
   }
 }

@@ -26,7 +26,7 @@ import {
   recordOf,
 } from "./attempts.ts";
 
-/** What is read of the hub. */
+/** The jobs to read from the hub. */
 export interface JobScope {
   /** Only these jobs. */
   readonly jobs?: readonly string[] | undefined;

@@ -6,7 +6,7 @@ import type { StreamPart } from "../readStream.ts";
 export type ReturnJson = z.input<typeof returnJson>;
 
 /**
- * Returns which nodes have brought back their claims since a hub was restored. `sinceMs`: when the queues were closed, by the clock
+ * Returns which nodes have sent their claims again since a hub was restored. `sinceMs`: when the queues were closed, by the clock
  * of the hub. A report from before that is one of the backup.
  */
 export function listReturns(

@@ -11,7 +11,7 @@ import { type JobRecords, readClaims, requireDispatch } from "./readJobs.ts";
 import { storeOnce } from "./storeOnce.ts";
 
 /**
- * `submitted`: it is new, and in the queue. `already submitted`: an earlier call has brought the same job; it is in the queue if
+ * `submitted`: it is new, and in the queue. `already submitted`: an earlier call has submitted the same job; it is in the queue if
  * no node has claimed it. `refused`: the id is that of another job.
  */
 export interface Submitted {
