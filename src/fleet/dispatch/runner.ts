@@ -32,7 +32,7 @@ export interface RunEnd {
 
 export interface RunnerOptions {
   /** Of the agent, which is only read. */
-  readonly claims: Pick<Spool<ClaimRecord>, "readAll" | "names">;
+  readonly claims: Pick<Spool<ClaimRecord>, "read" | "names">;
   /** Of the runner. */
   readonly own: Pick<Spool<RunnerRecord>, "read" | "write" | "names" | "remove">;
   readonly locks: Locks;
@@ -54,7 +54,7 @@ const RETRY_MS = 2000;
  * Starts the attempts that the agent has claimed, each at most once.
  *
  * The record `starting` precedes the start, but it decides nothing: the ledger does. `run --once` starts no id twice, and an id is
- * retired there before the refusal of an attempt is recorded. So it does not matter at which instant a runner was killed, whether
+ * retired there before the refusal of a signed attempt is recorded. So it does not matter at which instant a runner was killed, whether
  * two run, or whether the records are lost.
  */
 export class Runner {
@@ -70,11 +70,14 @@ export class Runner {
   /** Looks at all claims once. Throws errors of the file system. */
   async step(): Promise<void> {
     const { claims } = this.#options;
-    const { entries, faults } = claims.readAll();
-    for (const { path, why } of faults) this.#say(path, `${path} ${why}`);
-    for (const entry of entries.filter(({ record }) => record.state === "mine")) {
+    const names = claims.names();
+    for (const name of names) {
+      // One at a time: the agent may have written any number of files.
+      const record = claims.read(name);
+      if (isSpoolFault(record)) this.#say(nameOf(name), `${record.path} ${record.why}`);
+      if (record === undefined || isSpoolFault(record) || record.state !== "mine") continue;
       try {
-        await this.#settle(entry);
+        await this.#settle({ ...name, record });
       } catch (error) {
         if (!(error instanceof LedgerTrouble)) throw error;
         this.#say("ledger", error.message);
@@ -98,10 +101,16 @@ export class Runner {
     if (before !== undefined && before.boot_id !== bootId)
       return this.#refuse(entry, "the machine was restarted before the attempt was started");
     const decision = decideAttempt(entry, locks, nowMs());
-    if (decision.kind === "refuse") return this.#refuse(entry, decision.why);
-    if (decision.kind === "wait") {
-      if (decision.why !== undefined) this.#say(id, `attempt ${id} waits: ${decision.why}`);
-      return;
+    switch (decision.kind) {
+      case "wait":
+        if (decision.why !== undefined) this.#say(id, `attempt ${id} waits: ${decision.why}`);
+        return;
+      case "reject":
+        // With a record, it was verified before, and a start by a runner that was killed can be in progress.
+        if (before === undefined) return this.#reject(entry, decision.why);
+        return this.#refuse(entry, decision.why);
+      case "refuse":
+        return this.#refuse(entry, decision.why);
     }
     if (this.#waitsForRetry(id) || ledger.countRunning() >= decision.plan.slots) return;
     if (before === undefined) this.#record(entry, "starting");
@@ -131,6 +140,12 @@ export class Runner {
     if (isRetired) this.#options.log(`attempt ${id} is refused: ${why}`);
   }
 
+  /** Refuses a claim that proves nothing. The ledger is not changed: the id can be that of a job of root's. */
+  #reject(entry: AttemptName, why: string): void {
+    this.#record(entry, "refused", why);
+    this.#options.log(`attempt ${nameOf(entry)} is refused: ${why}`);
+  }
+
   #record(entry: AttemptName, state: RunnerRecord["state"], why: string | null = null): void {
     const { own, bootId, nowMs } = this.#options;
     own.write(entry, { v: 1, state, why, boot_id: bootId, at: new Date(nowMs()).toISOString() });
@@ -149,8 +164,8 @@ export class Runner {
     for (const name of own.names()) {
       if (claimed.has(nameOf(name))) continue;
       own.remove(name);
-      this.#forget(nameOf(name));
     }
+    for (const id of [...this.#tries.keys(), ...this.#said.keys()]) if (!claimed.has(id)) this.#forget(id);
   }
 
   #forget(id: string): void {

@@ -6,13 +6,13 @@ import {
   type AcceptFile,
   acceptSchema,
   readAcceptance,
+  requireJobUser,
 } from "../../../fleet/dispatch/accept.ts";
 import { templateDirectory } from "../../../fleet/dispatch/template.ts";
 import { describeFaults, parseYaml } from "../../../fleet/dispatch/yamlFile.ts";
 import { isSigningPublicKey } from "../../../fleet/keys/signingKey.ts";
 import { readTrustedKeys } from "../../../fleet/trust/trustedKeys.ts";
 import { Refusal } from "../../../jobs/errors.ts";
-import { findUser } from "../../../linux/proc/userAccount.ts";
 import { describeErrno, errnoOf } from "../../../sys/errno.ts";
 import { printErr, printOut } from "../../output/messages.ts";
 
@@ -61,7 +61,7 @@ function turnOn(path: string, { pool: pools, as, slots, trust, signedTemplates }
       "needs --pool, --as and --trust: which jobs, as which user, signed by whom",
       "ffrtmp fleet accept --pool live --as transcode --trust KEY; or --off",
     );
-  requireOtherUser(as);
+  requireJobUser(as);
   const file: AcceptFile = {
     v: 1,
     pools: [...new Set(pools)],
@@ -85,17 +85,6 @@ function turnOn(path: string, { pool: pools, as, slots, trust, signedTemplates }
   printOut(`${path}: jobs of ${file.pools.join(", ")} run here as ${as}, up to ${slots} at once`);
   for (const step of missingSteps(path, file)) printErr(`  ${step}`);
   return 0;
-}
-
-function requireOtherUser(as: string): void {
-  const user = findUser(as);
-  if (user === undefined)
-    throw new Refusal(
-      `there is no user ${as} in /etc/passwd`,
-      `useradd --system --create-home ${as}; or name another user`,
-    );
-  if (user.uid === 0)
-    throw new Refusal(`${as} is root, as which no job of the fleet runs`, "name another user");
 }
 
 /** Returns a key that is given itself, or the keys of a file. */
