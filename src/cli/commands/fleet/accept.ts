@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { stringify } from "yaml";
 import {
@@ -11,6 +11,7 @@ import {
 import { templateDirectory } from "../../../fleet/dispatch/template.ts";
 import { describeFaults, parseYaml } from "../../../fleet/dispatch/yamlFile.ts";
 import { isSigningPublicKey } from "../../../fleet/keys/signingKey.ts";
+import { writeWhole } from "../../../fleet/trust/durableFile.ts";
 import { readTrustedKeys } from "../../../fleet/trust/trustedKeys.ts";
 import { Refusal } from "../../../jobs/errors.ts";
 import { describeErrno, errnoOf } from "../../../sys/errno.ts";
@@ -75,7 +76,8 @@ function turnOn(path: string, { pool: pools, as, slots, trust, signedTemplates }
   if ("faults" in parsed) throw new Refusal(`nothing is changed: ${describeFaults(path, parsed.faults)}`);
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
-    replaceFile(path, text);
+    // Every user may read it: it contains public keys alone.
+    writeWhole(path, text, 0o644);
   } catch (error) {
     if (errnoOf(error) === undefined) throw error;
     throw new Refusal(`cannot write ${path}: ${describeErrno(error)}`);
@@ -96,16 +98,6 @@ function readKeys(given: string): string[] {
     fault ?? (keys.size === 0 ? `${given} is no public key (O…), and no file with one` : undefined);
   if (reason === undefined) return [...keys];
   throw new Refusal(`--trust: ${reason}`, "ffrtmp fleet key jobs prints it, where the fleet's keys are");
-}
-
-/** A reader finds the old content or the new one. Every user may read it: it contains public keys alone. */
-function replaceFile(path: string, text: string): void {
-  const draft = `${path}.new`;
-  rmSync(draft, { force: true });
-  writeFileSync(draft, text, { mode: 0o644, flag: "wx", flush: true });
-  // Not the mode that a strict umask leaves: the agent has no rights.
-  chmodSync(draft, 0o644);
-  renameSync(draft, path);
 }
 
 /** What root still has to do by hand: each of it is a decision of its own. */
