@@ -305,6 +305,17 @@ test("a start of an earlier boot that the ledger does not have has not been, and
   });
 });
 
+test("a reason is short enough for the message that states the loss, whatever was given", async () => {
+  const machine = new Machine();
+  machine.claim({ params: { seconds: "9".repeat(100_000) } });
+  await machine.step();
+  const { state, why } = machine.records.get("job-1.1")?.record ?? {};
+  expect([state, why?.startsWith("the parameter seconds is refused: ")]).toEqual(["refused", true]);
+  expect(
+    [why?.length, ...machine.said.map(({ length }) => length)].every((each) => Number(each) < 1100),
+  ).toBe(true);
+});
+
 test("the records of attempts that the agent has settled are removed", async () => {
   const machine = new Machine();
   machine.claim();

@@ -49,6 +49,8 @@ export interface RunnerOptions {
 const OWN_FAILURE = 125;
 const MAX_TRIES = 5;
 const RETRY_MS = 2000;
+/** A reason is a part of the message in which the agent states a loss, and can contain a value of any length. */
+const MAX_REASON_LENGTH = 1000;
 
 /**
  * Starts the attempts that the agent has claimed, each at most once.
@@ -137,18 +139,24 @@ export class Runner {
     // A start by a runner that was killed can be in progress.
     const isRetired = this.#options.ledger.retire(id);
     this.#record(entry, isRetired ? "refused" : "started", isRetired ? why : null);
-    if (isRetired) this.#options.log(`attempt ${id} is refused: ${why}`);
+    if (isRetired) this.#options.log(`attempt ${id} is refused: ${shortened(why)}`);
   }
 
   /** Refuses a claim that proves nothing. The ledger is not changed: the id can be that of a job of root's. */
   #reject(entry: AttemptName, why: string): void {
     this.#record(entry, "refused", why);
-    this.#options.log(`attempt ${nameOf(entry)} is refused: ${why}`);
+    this.#options.log(`attempt ${nameOf(entry)} is refused: ${shortened(why)}`);
   }
 
   #record(entry: AttemptName, state: RunnerRecord["state"], why: string | null = null): void {
     const { own, bootId, nowMs } = this.#options;
-    own.write(entry, { v: 1, state, why, boot_id: bootId, at: new Date(nowMs()).toISOString() });
+    own.write(entry, {
+      v: 1,
+      state,
+      why: why && shortened(why),
+      boot_id: bootId,
+      at: new Date(nowMs()).toISOString(),
+    });
     if (state !== "starting") this.#forget(nameOf(entry));
   }
 
@@ -183,4 +191,8 @@ export class Runner {
 
 function nameOf({ job, attempt }: AttemptName): string {
   return attemptId(job, attempt);
+}
+
+function shortened(reason: string): string {
+  return reason.length > MAX_REASON_LENGTH ? `${reason.slice(0, MAX_REASON_LENGTH)} …` : reason;
 }
