@@ -215,10 +215,29 @@ describe("the claims of several nodes", () => {
     const offers = [1, 2, 3].map((number) => someOffer(`job-${number}`));
     await fc.assert(
       fc.asyncProperty(steps(...RESTORES), async (each) => {
-        await play(each, offers, checkStarts);
+        const { hub, nodes } = await play(each, offers, checkStarts);
+        for (const { job, attempt, record } of nodes.flatMap((node) => node.settled.readAll().entries))
+          if (record.loss !== null && record.claim_seq !== null)
+            expect(hub.state.losses.has(attemptId(job, attempt))).toBe(true);
       }),
       { numRuns: 1000 },
     );
+  });
+
+  it("bring back a loss that was stated after the backup of a hub, and the offer that followed it", async () => {
+    const hub = new ModelDispatchHub();
+    const node = new ModelNode(hub, "edge-1");
+    await node.receive(someOffer("job-1"), true);
+    node.run();
+    hub.backUp();
+    node.end(UNOBSERVED);
+    await node.act((claims, connection) => claims.settle(connection));
+    hub.restore();
+    expect([hub.state.losses.size, hub.state.queue.length]).toEqual([0, 0]);
+    // The claim is in the backup.
+    expect(await node.act((claims, connection) => claims.reassert(connection))).toBe(0);
+    expect([...hub.state.losses.keys()]).toEqual(["job-1.1"]);
+    expect(hub.state.queue).toMatchObject([{ attempt: 2 }]);
   });
 
   it("are not those of a clone, nor of a node that has lost its records", async () => {

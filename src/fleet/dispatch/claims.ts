@@ -163,11 +163,15 @@ export class Claims {
     return { judged, unclear };
   }
 
-  /**
-   * Brings back what a hub has lost that was restored from a backup. The stream of claims only grows, so the hub has all claims
-   * of this node if it has the last one, with its number. Returns how many it lacked.
-   */
+  /** Brings back what a hub has lost that was restored from a backup. Returns how many claims it lacked. */
   async reassert(hub: ClaimHub): Promise<number> {
+    const missing = await this.#reassertClaims(hub);
+    await this.#restateLosses(hub);
+    return missing;
+  }
+
+  /** The stream of claims only grows, so the hub has all claims of this node if it has the last one, with its number. */
+  async #reassertClaims(hub: ClaimHub): Promise<number> {
     const all = this.#confirmed();
     const [newest] = all;
     if (newest === undefined) return 0;
@@ -180,6 +184,23 @@ export class Claims {
       this.#renumber(name, record, answer?.seq ?? null);
     }
     return missing;
+  }
+
+  /**
+   * The backup can be of a time between a claim and its loss. What another node has meanwhile claimed is not stated as lost, and
+   * what an operator has stated again is not changed.
+   */
+  async #restateLosses(hub: ClaimHub): Promise<void> {
+    const lost = this.#stores.settled
+      .readAll()
+      .entries.flatMap(({ record, ...name }) =>
+        record.loss === null || record.claim_seq === null ? [] : [{ name, record, loss: record.loss }],
+      )
+      .sort((a, b) => Date.parse(a.loss.at) - Date.parse(b.loss.at));
+    const newest = lost.at(-1);
+    if (newest === undefined || (await hub.readLoss(newest.name)) !== undefined) return;
+    for (const { name, record, loss } of lost)
+      if ((await hub.readLoss(name)) === undefined) await this.#announceLoss(hub, name, record, loss);
   }
 
   /** Forgets what has ended so long ago that no hub can offer it any more. */
@@ -283,10 +304,6 @@ export class Claims {
       );
       return undefined;
     }
-    // What was said about it can be missing as well.
-    const hasMoved = answer.seq !== record.claim_seq;
-    if (hasMoved && record.state === "settled" && record.loss !== null)
-      await this.#announceLoss(hub, name, record, record.loss);
     return answer;
   }
 
