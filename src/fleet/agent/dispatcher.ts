@@ -71,7 +71,20 @@ export class Dispatcher implements AgentDispatch {
 
   /** What the node's report says about it. */
   get report(): DispatchReport {
-    return { ...this.#report, claims: { known: this.#claims.known, confirmed: this.#confirmed } };
+    const known = this.#count((claims) => claims.known);
+    return {
+      ...this.#report,
+      ...(known === undefined ? {} : { claims: { known, confirmed: this.#confirmed } }),
+    };
+  }
+
+  /** Returns `undefined` where the records cannot be read: the agent has other work, which goes on. */
+  #count(count: (claims: Claims) => number): number | undefined {
+    try {
+      return count(this.#claims);
+    } catch {
+      return undefined;
+    }
   }
 
   /** Looks again at once: the ledger has changed, or the connection has returned or ended. */
@@ -241,6 +254,7 @@ export class Dispatcher implements AgentDispatch {
     const verdict = judgeOffer(delivery.text, {
       pool: delivery.pool,
       hubNowMs: this.#clock.now(),
+      ownNowMs: this.#options.context.now(),
       trusted: acceptance.trusted,
       refuses: (job, attempt) => this.#options.refuses(job, attempt, acceptance),
     });
@@ -293,16 +307,18 @@ export class Dispatcher implements AgentDispatch {
   }
 
   #set(dispatch: DispatchReport["dispatch"], acceptance?: Acceptance): void {
-    const claimed = this.#claims.count;
     const capacity =
-      acceptance === undefined ? null : { slots: acceptance.slots, free: this.#freeOf(acceptance), claimed };
+      acceptance === undefined
+        ? null
+        : { slots: acceptance.slots, free: this.#freeOf(acceptance), claimed: this.#claims.count };
     this.#report = { capacity, dispatch };
   }
 
   async #pause(): Promise<void> {
     let timer: ReturnType<typeof setTimeout> | undefined;
+    const isIdle = (this.#count((claims) => claims.count) ?? 0) === 0;
     const elapsed = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, this.#claims.count > 0 ? HELD_INTERVAL_MS : IDLE_INTERVAL_MS);
+      timer = setTimeout(resolve, isIdle ? IDLE_INTERVAL_MS : HELD_INTERVAL_MS);
     });
     await Promise.race([elapsed, this.#wake.promise]);
     clearTimeout(timer);
