@@ -124,7 +124,7 @@ export class Dispatcher implements AgentDispatch {
       this.#set({ state: "refused", why: refusal });
       return;
     }
-    await this.#compare(connection, queue, acceptance);
+    await this.#compare(connection, queue);
     await this.#settle(queue);
     await this.#claims.resolve(queue);
     if (acceptance === undefined) return;
@@ -162,18 +162,14 @@ export class Dispatcher implements AgentDispatch {
   }
 
   /** Before the first offer of each connection: a hub that was restored must have this node's claims before it offers again. */
-  async #compare(
-    { epoch }: DispatchConnection,
-    queue: JobQueue,
-    acceptance: Acceptance | undefined,
-  ): Promise<void> {
+  async #compare({ epoch }: DispatchConnection, queue: JobQueue): Promise<void> {
     if (epoch === this.#epoch && performance.now() - this.#comparedMs < COMPARE_INTERVAL_MS) return;
     if (epoch !== this.#epoch) {
       this.#generation++;
       this.#deliveries = [];
       this.#paused.clear();
     }
-    if (acceptance !== undefined) await this.#readClock(queue);
+    await this.#readClock(queue);
     const missing = await this.#claims.reassert(queue);
     if (missing > 0)
       this.#options.log(
@@ -197,9 +193,9 @@ export class Dispatcher implements AgentDispatch {
 
   /** One request for each pool that has none waiting. An offer that finds no free slot any more goes back at once. */
   async #pull(connection: DispatchConnection, queue: JobQueue, { pools }: Acceptance): Promise<void> {
-    if (!this.#clock.isKnown) await this.#readClock(queue);
+    if (this.#clock.now() === undefined) await this.#readClock(queue);
     // Without it, an offer could be taken out of the queue by a clock that is wrong.
-    if (!this.#clock.isKnown) return;
+    if (this.#clock.now() === undefined) return;
     // Each time from another one on: none of many pools is left out.
     this.#firstPool = (this.#firstPool + 1) % pools.length;
     for (const pool of [...pools.slice(this.#firstPool), ...pools.slice(0, this.#firstPool)]) {
@@ -250,10 +246,11 @@ export class Dispatcher implements AgentDispatch {
   ): Promise<void> {
     const isWanted =
       cordon === undefined && this.#freeOf(acceptance) > 0 && acceptance.pools.includes(delivery.pool);
-    if (!isWanted) return delivery.leave({ inMs: 0 });
+    const hubNowMs = this.#clock.now();
+    if (!isWanted || hubNowMs === undefined) return delivery.leave({ inMs: 0 });
     const verdict = judgeOffer(delivery.text, {
       pool: delivery.pool,
-      hubNowMs: this.#clock.now(),
+      hubNowMs,
       ownNowMs: this.#options.context.now(),
       trusted: acceptance.trusted,
       refuses: (job, attempt) => this.#options.refuses(job, attempt, acceptance),
@@ -273,9 +270,7 @@ export class Dispatcher implements AgentDispatch {
       case "leave": {
         this.#faults.report(verdict.why);
         const { notBeforeMs } = verdict;
-        return delivery.leave(
-          notBeforeMs === undefined ? undefined : { inMs: notBeforeMs - this.#clock.now() },
-        );
+        return delivery.leave(notBeforeMs === undefined ? undefined : { inMs: notBeforeMs - hubNowMs });
       }
       case "expired": {
         const { offer, job, why } = verdict;

@@ -240,6 +240,21 @@ describe("the claims of several nodes", () => {
     expect(hub.state.queue).toMatchObject([{ attempt: 2 }]);
   });
 
+  it("are over by the clock of the hub alone: while that is not known, none is forgotten, and a lost job is offered again", async () => {
+    const hub = new ModelDispatchHub();
+    const node = new ModelNode(hub, "edge-1");
+    await node.receive(someOffer("job-1", { not_after: "2026-11-01T00:00:00.000Z" }), true);
+    node.run();
+    node.end(UNOBSERVED);
+    node.hubMs = undefined;
+    await node.act((claims, connection) => claims.settle(connection));
+    await node.act(async (claims) => claims.forgetOld());
+    expect([hub.state.queue.length, node.settled.names().length]).toEqual([1, 1]);
+    node.hubMs = Date.parse("2026-11-28T00:00:00.000Z");
+    await node.act(async (claims) => claims.forgetOld());
+    expect(node.settled.names()).toEqual([]);
+  });
+
   it("are not those of a clone, nor of a node that has lost its records", async () => {
     const hub = new ModelDispatchHub();
     const [original, clone] = [new ModelNode(hub, "edge-1"), new ModelNode(hub, "edge-1")];

@@ -19,8 +19,8 @@ export interface ClaimContext {
   now(): number;
   /** Returns a new random id. */
   newId(): string;
-  /** The time of the hub, in ms since the epoch. */
-  hubNow(): number;
+  /** The time of the hub, in ms since the epoch; `undefined`: not known yet, and then no job is over. */
+  hubNow(): number | undefined;
   /** Throws where the ledger cannot be read; then nothing is claimed and nothing is judged. */
   ledgerId(): string;
   /** Returns what the ledger has of the attempts that it knows, by their ids in the ledger. */
@@ -205,9 +205,11 @@ export class Claims {
 
   /** Forgets what has ended so long ago that no hub can offer it any more. */
   forgetOld(): void {
+    const nowMs = this.#context.hubNow();
+    if (nowMs === undefined) return;
     for (const { record, ...name } of this.#stores.settled.readAll().entries) {
       const job = bodyOf(record);
-      if (job !== undefined && this.#context.hubNow() > Date.parse(job.not_after) + REMEMBER_MS)
+      if (job !== undefined && nowMs > Date.parse(job.not_after) + REMEMBER_MS)
         this.#stores.settled.remove(name);
     }
   }
@@ -340,7 +342,8 @@ export class Claims {
 
   #isOver(record: { job: SignedDocument }): boolean {
     const job = bodyOf(record);
-    return job !== undefined && this.#context.hubNow() >= Date.parse(job.not_after);
+    const nowMs = this.#context.hubNow();
+    return job !== undefined && nowMs !== undefined && nowMs >= Date.parse(job.not_after);
   }
 }
 
