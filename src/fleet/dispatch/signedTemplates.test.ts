@@ -1,5 +1,4 @@
 import { afterAll, expect, test } from "bun:test";
-import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -41,7 +40,7 @@ test("what the agent puts in the place of a document is never opened by a link, 
   );
   symlinkSync(join(directory, "real.json"), join(directory, "link.json"));
   mkdirSync(join(directory, "folder.json"));
-  execFileSync("mkfifo", [join(directory, "fifo.json")]);
+  Bun.spawnSync(["mkfifo", join(directory, "fifo.json")]);
   writeFileSync(join(directory, "long.json"), "x".repeat(300_000));
   const templates = new SignedTemplates(directory, serials);
   for (const [name, fault] of [
