@@ -208,7 +208,10 @@ testIf(lacksRunner())("root turns dispatch on and off; jobs that run, run on", a
 testIf(lacksRunner()).each([
   [["--pool", "live"], "needs --pool, --as and --trust"],
   [["--pool", "a.b", "--as", RUN_AS, "--trust", "KEY"], "expected 1 to 63 letters"],
-  [["--pool", "live", "--as", "root", "--trust", "KEY"], "root is root, as which no job of the fleet runs"],
+  [
+    ["--pool", "live", "--as", "root", "--trust", "KEY"],
+    "root is root, and no job of the fleet runs as root",
+  ],
   [["--pool", "live", "--as", "no-such-user", "--trust", "KEY"], "there is no user no-such-user"],
   [["--pool", "live", "--as", RUN_AS, "--trust", "/none"], "--trust: /none is no public key"],
   [["--pool", "live", "--as", RUN_AS, "--trust", "SECRET"], "is no public key"],

@@ -94,5 +94,5 @@ export function requireJobUser(as: string, find = findUser): void {
       `useradd --system --create-home ${as}; or name another user`,
     );
   if (user.uid === 0)
-    throw new Refusal(`${as} is root, as which no job of the fleet runs`, "name another user");
+    throw new Refusal(`${as} is root, and no job of the fleet runs as root`, "name another user: --as USER");
 }

@@ -31,9 +31,9 @@ export interface RunEnd {
 }
 
 export interface RunnerOptions {
-  /** Of the agent, which is only read. */
+  /** The claims of the agent. The runner only reads them. */
   readonly claims: Pick<Spool<ClaimRecord>, "read" | "names">;
-  /** Of the runner. */
+  /** The runner's own records. */
   readonly own: Pick<Spool<RunnerRecord>, "read" | "write" | "names" | "remove">;
   readonly locks: Locks;
   readonly ledger: AttemptLedger;

@@ -24,7 +24,7 @@ export interface StartPlan {
 }
 
 /**
- * What to do with an attempt. `wait`: nothing now, because its time has not come, or because a file of root's cannot be used, which
+ * The decision about an attempt. `wait`: nothing now, because its time has not come, or because a file of root's cannot be used, which
  * `why` says then. `reject`: refused, and no trusted operator has signed an attempt with this id, so the id is not the agent's to
  * make unusable.
  */
