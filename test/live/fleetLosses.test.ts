@@ -74,8 +74,12 @@ describe("an attempt of a fleet's job", () => {
     ]);
     const [, loss] = await hub.messages("CLAIMS");
     expect(loss?.content).toMatchObject({ job: "job-1", attempt: 1, reason: "unobserved", by: null });
-    const results = (await hub.results("edge-1")).flatMap((message) => message.results);
-    const ends = results.filter(({ job_id: id }) => String(id).startsWith("job-1."));
+    // Results take a way of their own to the hub.
+    const ends = await eventually("both results are at the hub", async () => {
+      const results = (await hub.results("edge-1")).flatMap((message) => message.results);
+      const found = results.filter(({ job_id: id }) => String(id).startsWith("job-1."));
+      return found.length < 2 ? undefined : found;
+    });
     expect(ends.map(({ job_id, signal }) => [job_id, signal])).toEqual([
       ["job-1.1", null],
       ["job-1.2", "SIGKILL"],

@@ -104,13 +104,17 @@ testIf(lacksRunner())(
     node.claim({ id: "option", params: { seconds: "-1", code: 0 } });
     node.claim({ id: "missing", template: "missing", params: {} });
     node.template("missing", { command: ["no-such-program"] });
+    // More than the kernel takes as one argument. It comes before `good`.
+    const large = { type: "text", pattern: "x+" };
+    node.template("large", { command: ["true", "{t}".repeat(200)], params: { t: large } });
+    node.claim({ id: "a-large", template: "large", params: { t: "x".repeat(1024) } });
     node.claim({ id: "offered" }, { state: "offered" });
     symlinkSync("/etc/shadow", join(node.claims.directory, "link.1.json"));
     writeFileSync(join(node.claims.directory, "broken.1.json"), "{");
     node.claim({ id: "good" });
     node.startRunner();
     await resultOf(node, "good", 1);
-    const refused = ["foreign", "expired", "outside", "escape", "many", "option", "missing"];
+    const refused = ["foreign", "expired", "outside", "escape", "many", "option", "missing", "a-large"];
     await until("all others are refused", () => refused.every((id) => node.stateOf(id) === "refused"));
     expect(node.stateOf("offered")).toBeUndefined();
     expect((await sandbox().json(["history"])).map(({ job_id }: { job_id: string }) => job_id)).toEqual([
@@ -204,7 +208,10 @@ testIf(lacksRunner())("root turns dispatch on and off; jobs that run, run on", a
 testIf(lacksRunner()).each([
   [["--pool", "live"], "--pool, --as and --trust are needed"],
   [["--pool", "a.b", "--as", RUN_AS, "--trust", "KEY"], "expected 1 to 63 letters"],
-  [["--pool", "live", "--as", "root", "--trust", "KEY"], "root is root, and no job of the fleet runs as root"],
+  [
+    ["--pool", "live", "--as", "root", "--trust", "KEY"],
+    "root is root, and no job of the fleet runs as root",
+  ],
   [["--pool", "live", "--as", "no-such-user", "--trust", "KEY"], "there is no user no-such-user"],
   [["--pool", "live", "--as", RUN_AS, "--trust", "/none"], "--trust: /none is no public key"],
   [["--pool", "live", "--as", RUN_AS, "--trust", "SECRET"], "is no public key"],

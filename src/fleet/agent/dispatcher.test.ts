@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { POOL, signedOffer } from "../../../test/support/fleet/offers.ts";
@@ -156,6 +156,23 @@ describe("a dispatcher", () => {
       { job: "job-1", attempt: 1, reason: "refused", why: "no such input" },
     ]);
     expect(stores.settled.names()).toEqual([{ job: "job-1", attempt: 1 }]);
+  });
+
+  it("says so where its records cannot be read, and works again when they can", async () => {
+    const { dispatcher, stores } = serve();
+    await reach(dispatcher, "pulling");
+    rmSync(stores.held.directory, { recursive: true, force: true });
+    writeFileSync(stores.held.directory, "");
+    dispatcher.wake();
+    await reach(dispatcher, "failing");
+    expect(dispatcher.report).toMatchObject({
+      capacity: null,
+      dispatch: { why: expect.stringContaining("ENOTDIR") },
+    });
+    expect(dispatcher.report.claims).toBeUndefined();
+    rmSync(stores.held.directory);
+    dispatcher.wake();
+    await reach(dispatcher, "pulling");
   });
 
   it("leaves what arrives while the node is cordoned, and asks for no more", async () => {

@@ -71,7 +71,20 @@ export class Dispatcher implements AgentDispatch {
 
   /** The part of the node's report that is about dispatch. */
   get report(): DispatchReport {
-    return { ...this.#report, claims: { known: this.#claims.known, confirmed: this.#confirmed } };
+    const known = this.#count((claims) => claims.known);
+    return {
+      ...this.#report,
+      ...(known === undefined ? {} : { claims: { known, confirmed: this.#confirmed } }),
+    };
+  }
+
+  /** Returns `undefined` where the records cannot be read: the agent has other work, which goes on. */
+  #count(count: (claims: Claims) => number): number | undefined {
+    try {
+      return count(this.#claims);
+    } catch {
+      return undefined;
+    }
   }
 
   /** Looks again at once: the ledger has changed, or the connection has returned or ended. */
@@ -111,7 +124,7 @@ export class Dispatcher implements AgentDispatch {
       this.#set({ state: "refused", why: refusal });
       return;
     }
-    await this.#compare(connection, queue, acceptance);
+    await this.#compare(connection, queue);
     await this.#settle(queue);
     await this.#claims.resolve(queue);
     if (acceptance === undefined) return;
@@ -149,18 +162,14 @@ export class Dispatcher implements AgentDispatch {
   }
 
   /** Before the first offer of each connection: a hub that was restored must have this node's claims before it offers again. */
-  async #compare(
-    { epoch }: DispatchConnection,
-    queue: JobQueue,
-    acceptance: Acceptance | undefined,
-  ): Promise<void> {
+  async #compare({ epoch }: DispatchConnection, queue: JobQueue): Promise<void> {
     if (epoch === this.#epoch && performance.now() - this.#comparedMs < COMPARE_INTERVAL_MS) return;
     if (epoch !== this.#epoch) {
       this.#generation++;
       this.#deliveries = [];
       this.#paused.clear();
     }
-    if (acceptance !== undefined) await this.#readClock(queue);
+    await this.#readClock(queue);
     const missing = await this.#claims.reassert(queue);
     if (missing > 0)
       this.#options.log(
@@ -184,9 +193,9 @@ export class Dispatcher implements AgentDispatch {
 
   /** One request for each pool that has none waiting. An offer that finds no free slot any more goes back at once. */
   async #pull(connection: DispatchConnection, queue: JobQueue, { pools }: Acceptance): Promise<void> {
-    if (!this.#clock.isKnown) await this.#readClock(queue);
+    if (this.#clock.now() === undefined) await this.#readClock(queue);
     // Without it, an offer could be taken out of the queue by a clock that is wrong.
-    if (!this.#clock.isKnown) return;
+    if (this.#clock.now() === undefined) return;
     // Each time from another one on: none of many pools is left out.
     this.#firstPool = (this.#firstPool + 1) % pools.length;
     for (const pool of [...pools.slice(this.#firstPool), ...pools.slice(0, this.#firstPool)]) {
@@ -237,10 +246,12 @@ export class Dispatcher implements AgentDispatch {
   ): Promise<void> {
     const isWanted =
       cordon === undefined && this.#freeOf(acceptance) > 0 && acceptance.pools.includes(delivery.pool);
-    if (!isWanted) return delivery.leave({ inMs: 0 });
+    const hubNowMs = this.#clock.now();
+    if (!isWanted || hubNowMs === undefined) return delivery.leave({ inMs: 0 });
     const verdict = judgeOffer(delivery.text, {
       pool: delivery.pool,
-      hubNowMs: this.#clock.now(),
+      hubNowMs,
+      ownNowMs: this.#options.context.now(),
       trusted: acceptance.trusted,
       refuses: (job, attempt) => this.#options.refuses(job, attempt, acceptance),
     });
@@ -259,9 +270,7 @@ export class Dispatcher implements AgentDispatch {
       case "leave": {
         this.#faults.report(verdict.why);
         const { notBeforeMs } = verdict;
-        return delivery.leave(
-          notBeforeMs === undefined ? undefined : { inMs: notBeforeMs - this.#clock.now() },
-        );
+        return delivery.leave(notBeforeMs === undefined ? undefined : { inMs: notBeforeMs - hubNowMs });
       }
       case "expired": {
         const { offer, job, why } = verdict;
@@ -293,16 +302,18 @@ export class Dispatcher implements AgentDispatch {
   }
 
   #set(dispatch: DispatchReport["dispatch"], acceptance?: Acceptance): void {
-    const claimed = this.#claims.count;
     const capacity =
-      acceptance === undefined ? null : { slots: acceptance.slots, free: this.#freeOf(acceptance), claimed };
+      acceptance === undefined
+        ? null
+        : { slots: acceptance.slots, free: this.#freeOf(acceptance), claimed: this.#claims.count };
     this.#report = { capacity, dispatch };
   }
 
   async #pause(): Promise<void> {
     let timer: ReturnType<typeof setTimeout> | undefined;
+    const isIdle = (this.#count((claims) => claims.count) ?? 0) === 0;
     const elapsed = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, this.#claims.count > 0 ? HELD_INTERVAL_MS : IDLE_INTERVAL_MS);
+      timer = setTimeout(resolve, isIdle ? IDLE_INTERVAL_MS : HELD_INTERVAL_MS);
     });
     await Promise.race([elapsed, this.#wake.promise]);
     clearTimeout(timer);

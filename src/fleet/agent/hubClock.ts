@@ -7,13 +7,9 @@ export class HubClock {
     this.#read = { hubMs, atMs: performance.now() };
   }
 
-  get isKnown(): boolean {
-    return this.#read !== undefined;
-  }
-
-  /** Returns the time of the hub, in ms since the epoch. Before the first contact: that of this machine. */
-  now(): number {
-    if (this.#read === undefined) return Date.now();
+  /** Returns the time of the hub, in ms since the epoch; `undefined` before the first contact: that of this machine can be wrong. */
+  now(): number | undefined {
+    if (this.#read === undefined) return undefined;
     return this.#read.hubMs + performance.now() - this.#read.atMs;
   }
 }

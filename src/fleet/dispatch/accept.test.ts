@@ -13,9 +13,12 @@ afterAll(() => rmSync(directory, { recursive: true }));
 const { publicKey } = createSigningKey();
 const EXAMPLE: AcceptFile = { v: 1, pools: ["live"], slots: 4, as: "transcode", trusted: [publicKey] };
 
+const TRANSCODE = { name: "transcode", uid: 990, gid: 990, groups: [990], home: "/", shell: "/bin/sh" };
+const find = (name: string) => ({ transcode: TRANSCODE, toor: { ...TRANSCODE, name: "toor", uid: 0 } })[name];
+
 function readWith(change: object) {
   writeFileSync(file, stringify({ ...EXAMPLE, ...change }), { mode: 0o644 });
-  return readAcceptance(file);
+  return readAcceptance(file, find);
 }
 
 test("what a machine takes is read, and a machine without the file takes nothing", () => {
@@ -39,6 +42,8 @@ test.each([
   ["as", "-x", "as: "],
   ["as", "a:b", "as: "],
   ["as", 1000, "as: "],
+  ["as", "toor", "toor is root, and no job of the fleet runs as root"],
+  ["as", "gone", "there is no user gone in /etc/passwd"],
   ["trusted", [], "trusted: "],
   ["trusted", [publicKey.slice(0, -1)], "trusted[0]: "],
   ["trusted", [createSigningKey().seed], "trusted[0]: "],

@@ -1,6 +1,9 @@
 import { z } from "zod";
+import { Refusal } from "../../jobs/errors.ts";
 import { ValueFault } from "../../limits/units.ts";
+import { findUser } from "../../linux/proc/userAccount.ts";
 import { text } from "../../policy/file/leaves.ts";
+import { describeErrno } from "../../sys/errno.ts";
 import { isSigningPublicKey } from "../keys/signingKey.ts";
 import { isNodeName, NODE_NAME } from "../nodeConfig.ts";
 import { acceptFile } from "../nodeFiles.ts";
@@ -66,11 +69,30 @@ const HINT = "write it again with ffrtmp fleet accept";
 
 /**
  * Reads what this machine takes from its fleet. `undefined`: the file does not exist, so dispatch is off. Throws a Refusal where
- * it cannot be used, or where a user other than root can change it; then dispatch is off, too.
+ * it cannot be used, where a user other than root can change it, or where its user is missing or root; then dispatch is off, too.
  */
-export function readAcceptance(path = ACCEPT_FILE): Acceptance | undefined {
+export function readAcceptance(path = ACCEPT_FILE, find = findUser): Acceptance | undefined {
   const file = readTrustedYaml(path, acceptSchema, HINT);
   if (file === undefined) return undefined;
   const { pools, slots, as, trusted, signed_templates: signedTemplates } = file;
+  // Each time, and not when the file is written alone: without its user, this node would refuse one attempt after the other.
+  requireJobUser(as, find);
   return { pools, slots, as, trusted: new Set(trusted), signedTemplates };
+}
+
+/** Throws a Refusal for a user as which no job of the fleet can run. The name says little: root can have others. */
+export function requireJobUser(as: string, find = findUser): void {
+  let user: ReturnType<typeof findUser>;
+  try {
+    user = find(as);
+  } catch (error) {
+    throw new Refusal(`cannot find user ${as}: /etc/passwd, /etc/group: ${describeErrno(error)}`);
+  }
+  if (user === undefined)
+    throw new Refusal(
+      `there is no user ${as} in /etc/passwd`,
+      `useradd --system --create-home ${as}; or name another user`,
+    );
+  if (user.uid === 0)
+    throw new Refusal(`${as} is root, and no job of the fleet runs as root`, "name another user: --as USER");
 }

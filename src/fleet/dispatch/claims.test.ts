@@ -215,10 +215,44 @@ describe("the claims of several nodes", () => {
     const offers = [1, 2, 3].map((number) => someOffer(`job-${number}`));
     await fc.assert(
       fc.asyncProperty(steps(...RESTORES), async (each) => {
-        await play(each, offers, checkStarts);
+        const { hub, nodes } = await play(each, offers, checkStarts);
+        const settled = nodes.flatMap((node) => node.settled.readAll().entries);
+        const lost = settled.filter(({ record }) => record.loss !== null && record.claim_seq !== null);
+        for (const { job, attempt } of lost) expect(hub.state.losses.has(attemptId(job, attempt))).toBe(true);
       }),
       { numRuns: 1000 },
     );
+  });
+
+  it("bring back a loss that was stated after the backup of a hub, and the offer that followed it", async () => {
+    const hub = new ModelDispatchHub();
+    const node = new ModelNode(hub, "edge-1");
+    await node.receive(someOffer("job-1"), true);
+    node.run();
+    hub.backUp();
+    node.end(UNOBSERVED);
+    await node.act((claims, connection) => claims.settle(connection));
+    hub.restore();
+    expect([hub.state.losses.size, hub.state.queue.length]).toEqual([0, 0]);
+    // The claim is in the backup.
+    expect(await node.act((claims, connection) => claims.reassert(connection))).toBe(0);
+    expect([...hub.state.losses.keys()]).toEqual(["job-1.1"]);
+    expect(hub.state.queue).toMatchObject([{ attempt: 2 }]);
+  });
+
+  it("are over by the clock of the hub alone: while that is not known, none is forgotten, and a lost job is offered again", async () => {
+    const hub = new ModelDispatchHub();
+    const node = new ModelNode(hub, "edge-1");
+    await node.receive(someOffer("job-1", { not_after: "2026-11-01T00:00:00.000Z" }), true);
+    node.run();
+    node.end(UNOBSERVED);
+    node.hubMs = undefined;
+    await node.act((claims, connection) => claims.settle(connection));
+    await node.act(async (claims) => claims.forgetOld());
+    expect([hub.state.queue.length, node.settled.names().length]).toEqual([1, 1]);
+    node.hubMs = Date.parse("2026-11-28T00:00:00.000Z");
+    await node.act(async (claims) => claims.forgetOld());
+    expect(node.settled.names()).toEqual([]);
   });
 
   it("are not those of a clone, nor of a node that has lost its records", async () => {

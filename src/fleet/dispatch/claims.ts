@@ -19,8 +19,8 @@ export interface ClaimContext {
   now(): number;
   /** Returns a new random id. */
   newId(): string;
-  /** The time of the hub, in ms since the epoch. */
-  hubNow(): number;
+  /** The time of the hub, in ms since the epoch; `undefined`: not known yet, and then no job is over. */
+  hubNow(): number | undefined;
   /** Throws where the ledger cannot be read; then nothing is claimed and nothing is judged. */
   ledgerId(): string;
   /** Returns what the ledger has of the attempts that it knows, by their ids in the ledger. */
@@ -163,11 +163,15 @@ export class Claims {
     return { judged, unclear };
   }
 
-  /**
-   * Brings back what a hub has lost that was restored from a backup. The stream of claims only grows, so the hub has all claims
-   * of this node if it has the last one, with its number. Returns how many it lacked.
-   */
+  /** Brings back what a hub has lost that was restored from a backup. Returns how many claims it lacked. */
   async reassert(hub: ClaimHub): Promise<number> {
+    const missing = await this.#reassertClaims(hub);
+    await this.#restateLosses(hub);
+    return missing;
+  }
+
+  /** The stream of claims only grows, so the hub has all claims of this node if it has the last one, with its number. */
+  async #reassertClaims(hub: ClaimHub): Promise<number> {
     const all = this.#confirmed();
     const [newest] = all;
     if (newest === undefined) return 0;
@@ -182,11 +186,30 @@ export class Claims {
     return missing;
   }
 
+  /**
+   * The backup can be of a time between a claim and its loss. What another node has meanwhile claimed is not stated as lost, and
+   * what an operator has stated again is not changed.
+   */
+  async #restateLosses(hub: ClaimHub): Promise<void> {
+    const lost = this.#stores.settled
+      .readAll()
+      .entries.flatMap(({ record, ...name }) =>
+        record.loss === null || record.claim_seq === null ? [] : [{ name, record, loss: record.loss }],
+      )
+      .sort((a, b) => Date.parse(a.loss.at) - Date.parse(b.loss.at));
+    const newest = lost.at(-1);
+    if (newest === undefined || (await hub.readLoss(newest.name)) !== undefined) return;
+    for (const { name, record, loss } of lost)
+      if ((await hub.readLoss(name)) === undefined) await this.#announceLoss(hub, name, record, loss);
+  }
+
   /** Forgets what has ended so long ago that no hub can offer it any more. */
   forgetOld(): void {
+    const nowMs = this.#context.hubNow();
+    if (nowMs === undefined) return;
     for (const { record, ...name } of this.#stores.settled.readAll().entries) {
       const job = bodyOf(record);
-      if (job !== undefined && this.#context.hubNow() > Date.parse(job.not_after) + REMEMBER_MS)
+      if (job !== undefined && nowMs > Date.parse(job.not_after) + REMEMBER_MS)
         this.#stores.settled.remove(name);
     }
   }
@@ -283,10 +306,6 @@ export class Claims {
       );
       return undefined;
     }
-    // What was said about it can be missing as well.
-    const hasMoved = answer.seq !== record.claim_seq;
-    if (hasMoved && record.state === "settled" && record.loss !== null)
-      await this.#announceLoss(hub, name, record, record.loss);
     return answer;
   }
 
@@ -323,7 +342,8 @@ export class Claims {
 
   #isOver(record: { job: SignedDocument }): boolean {
     const job = bodyOf(record);
-    return job !== undefined && this.#context.hubNow() >= Date.parse(job.not_after);
+    const nowMs = this.#context.hubNow();
+    return job !== undefined && nowMs !== undefined && nowMs >= Date.parse(job.not_after);
   }
 }
 

@@ -130,6 +130,8 @@ test.each([
   [{ path: `${under}//a.mp4` }, "is not in its shortest form"],
   [{ path: `${under}-side/a.mp4` }, "is not below"],
   [{ path: "/etc/a.mp4" }, "is not below"],
+  [{ path: "/no/such/directory/a.mp4" }, "is not below"],
+  [{ path: `${under}-side/none/a.mp4` }, "is not below"],
   [{ path: `${under}/up/secret.mp4` }, "is not below"],
   [{ path: `${under}/loop/a.mp4` }, "cannot be used"],
   [{ path: `${under}/none/a.mp4` }, "cannot be used"],

@@ -9,6 +9,7 @@ const NOW_MS = Date.parse("2026-11-28T12:00:00.000Z");
 const CONTEXT: OfferContext = {
   pool: "live",
   hubNowMs: NOW_MS,
+  ownNowMs: NOW_MS,
   trusted: new Set([KEY.publicKey]),
   refuses: ({ template }) => (template === "hls" ? undefined : `there is no template ${template}`),
 };
@@ -67,6 +68,18 @@ describe("an offer", () => {
       notBeforeMs: NOW_MS + 1000,
     });
     expect(judge(offerOf({ not_before: notBefore }), { hubNowMs: NOW_MS + 1000 }).kind).toBe("claim");
+  });
+
+  it("is left to others by a node whose clock would make its runner refuse it, or wait", () => {
+    const offer = offerOf({ not_before: "2026-11-28T11:00:00.000Z" });
+    for (const [day, how] of [
+      ["2026-11-27", "behind"],
+      ["2026-11-29", "ahead of"],
+    ]) {
+      const verdict = judge(offer, { ownNowMs: Date.parse(`${day}T12:00:00.000Z`) });
+      const why = `job-1.1 is not for this node: its clock is ${how} that of the hub`;
+      expect(verdict).toEqual({ kind: "leave", why });
+    }
   });
 
   it("ends where no node can ever accept it", () => {

@@ -7,11 +7,16 @@ export interface OfferContext {
   readonly pool: string;
   /** The time of the hub, in ms since the epoch. The clock of a node can be wrong by years. */
   readonly hubNowMs: number;
+  /** The time of this machine, by which its runner decides. */
+  readonly ownNowMs: number;
   /** The keys that may sign jobs here. */
   readonly trusted: ReadonlySet<string>;
   /** Returns why this node cannot run an attempt, as far as that shows beforehand; `undefined`: it can. */
   readonly refuses: (job: JobBody, attempt: number) => string | undefined;
 }
+
+/** An attempt may be claimed by a node whose clock is behind by so much that its runner waits for this time. */
+const MAX_WAIT_MS = 60_000;
 
 /**
  * `claim`: this node may ask for it. `leave`: not this node or not now, so it stays in the queue. `discard`: no node can ever
@@ -30,7 +35,7 @@ export function judgeOffer(text: string, context: OfferContext): OfferVerdict {
   const job = openDocument(offer.job, "job", jobBody, context.trusted);
   if (isDocumentFault(job)) return judgeFault(job);
   const name = attemptId(job.id, offer.attempt);
-  const { pool, hubNowMs } = context;
+  const { pool, hubNowMs, ownNowMs } = context;
   if (job.pool !== pool)
     return { kind: "discard", why: `${name} is a job of the pool ${job.pool}, offered in ${pool}` };
   if (offer.attempt > job.attempts)
@@ -40,6 +45,12 @@ export function judgeOffer(text: string, context: OfferContext): OfferVerdict {
   const notBeforeMs = job.not_before === null ? Number.NEGATIVE_INFINITY : Date.parse(job.not_before);
   if (hubNowMs < notBeforeMs)
     return { kind: "leave", why: `${name} is not to start before ${job.not_before}`, notBeforeMs };
+  // The runner has no other clock, and would refuse one attempt after the other, or let them wait.
+  if (ownNowMs >= Date.parse(job.not_after) || ownNowMs + MAX_WAIT_MS < notBeforeMs)
+    return {
+      kind: "leave",
+      why: `${name} is not for this node: its clock is ${ownNowMs > hubNowMs ? "ahead of" : "behind"} that of the hub`,
+    };
   const refusal = context.refuses(job, offer.attempt);
   if (refusal !== undefined) return { kind: "leave", why: `${name} is not for this node: ${refusal}` };
   return { kind: "claim", offer, job };

@@ -49,6 +49,8 @@ const enumValue = text(VALUE, (input) => {
 });
 const pattern = text(PATTERN, (input) => {
   try {
+    // Alone first: with the rest around it, `a)|(?:b` would be one that matches a part of a text.
+    new RegExp(input, "u");
     return new RegExp(`^(?:${input})$`, "u");
   } catch {
     throw new ValueFault("is not a regular expression");

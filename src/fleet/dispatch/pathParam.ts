@@ -26,10 +26,9 @@ const MAX_NAME_BYTES = 255;
 export function checkPath(text: string, rule: PathRule): string {
   checkForm(text);
   const name = insertInto(basename(text), rule);
-  const parent = resolveParent(dirname(text));
   const under = resolveUnder(rule.under);
-  if (parent !== under && !parent.startsWith(under === "/" ? "/" : `${under}/`))
-    throw new ValueFault(`is not below ${rule.under}`);
+  const parent = resolveParent(dirname(text), [rule.under, under]);
+  if (!isBelow(parent, under)) throw new ValueFault(`is not below ${rule.under}`);
   const path = join(parent, name);
   checkFile(path, rule);
   return path;
@@ -59,12 +58,21 @@ function insertInto(name: string, { suffix, insert }: PathRule): string {
   return whole;
 }
 
-function resolveParent(directory: string): string {
+/**
+ * The one who submits the job reads the fault, and the runner looks with the rights of root. So a directory outside is not said to
+ * be missing, or to be anything else than outside.
+ */
+function resolveParent(directory: string, allowed: [string, string]): string {
   try {
     return realpathSync(directory);
   } catch (error) {
+    if (!allowed.some((each) => isBelow(directory, each))) throw new ValueFault(`is not below ${allowed[0]}`);
     throw new ValueFault(`is in a directory that cannot be used: ${describeErrno(error)}`);
   }
+}
+
+function isBelow(directory: string, above: string): boolean {
+  return directory === above || directory.startsWith(above === "/" ? "/" : `${above}/`);
 }
 
 /** A directory that a template names and that is missing fails the job, whatever its path is. */

@@ -95,7 +95,7 @@ class Machine {
     const { records } = this;
     return new Runner({
       claims: {
-        readAll: () => ({ entries: [...this.claimed.values()], faults: [] }),
+        read: (name) => this.claimed.get(attemptId(name.job, name.attempt))?.record,
         names: () => [...this.claimed.values()],
       },
       own: {
@@ -189,9 +189,6 @@ test("an attempt whose claim is not confirmed is left alone", async () => {
 });
 
 test.each<[string, (machine: Machine) => void, RegExp]>([
-  ["of another signer", (m) => m.claim({}, { signer: stranger }), /untrusted/],
-  ["that is forged", (m) => forge(m), /forged/],
-  ["under another name", (m) => rename(m), /the name of another attempt/],
   ["beyond its attempts", (m) => m.claim({}, { attempt: 3 }), /has 2 attempts/],
   ["of another pool", (m) => m.claim({ pool: "batch" }), /for the pool batch/],
   ["that has expired", (m) => m.claim({ not_after: "2026-11-28T11:59:59.000Z" }), /has expired/],
@@ -211,6 +208,32 @@ test.each<[string, (machine: Machine) => void, RegExp]>([
     why: expect.stringMatching(why),
   });
   expect([machine.started, machine.fates.get(id)]).toEqual([[], "retired"]);
+});
+
+test.each<[string, (machine: Machine) => void, RegExp]>([
+  ["of another signer", (m) => m.claim({}, { signer: stranger }), /untrusted/],
+  ["that is forged", (m) => forge(m), /forged/],
+  ["under another name", (m) => rename(m), /the name of another attempt/],
+])("an attempt %s is refused, and the agent has made no id of root's unusable", async (_, claim, why) => {
+  const machine = new Machine();
+  claim(machine);
+  const [id = ""] = machine.claimed.keys();
+  await machine.step();
+  const refused = { state: "refused", why: expect.stringMatching(why) };
+  expect(machine.records.get(id)?.record).toMatchObject(refused);
+  expect([machine.started, machine.fates.get(id)]).toEqual([[], undefined]);
+});
+
+test("an attempt whose signer is not trusted any more never runs once the runner has begun with it", async () => {
+  const machine = new Machine();
+  machine.claim();
+  machine.left = 3;
+  await machine.step();
+  expect(machine.stateOf()).toBe("starting");
+  machine.left = Number.POSITIVE_INFINITY;
+  machine.claim({}, { signer: stranger });
+  await machine.step();
+  expect([machine.stateOf(), machine.fates.get("job-1.1")]).toEqual(["refused", "retired"]);
 });
 
 function forge(machine: Machine): void {
@@ -280,6 +303,17 @@ test("a start of an earlier boot that the ledger does not have has not been, and
     state: "refused",
     why: "the machine was restarted before the attempt was started",
   });
+});
+
+test("a reason is short enough for the message that states the loss, whatever was given", async () => {
+  const machine = new Machine();
+  machine.claim({ params: { seconds: "9".repeat(100_000) } });
+  await machine.step();
+  const { state, why } = machine.records.get("job-1.1")?.record ?? {};
+  expect([state, why?.startsWith("the parameter seconds is refused: ")]).toEqual(["refused", true]);
+  expect(
+    [why?.length, ...machine.said.map(({ length }) => length)].every((each) => Number(each) < 1100),
+  ).toBe(true);
 });
 
 test("the records of attempts that the agent has settled are removed", async () => {

@@ -32,7 +32,7 @@ export interface RunEnd {
 
 export interface RunnerOptions {
   /** The claims of the agent. The runner only reads them. */
-  readonly claims: Pick<Spool<ClaimRecord>, "readAll" | "names">;
+  readonly claims: Pick<Spool<ClaimRecord>, "read" | "names">;
   /** The runner's own records. */
   readonly own: Pick<Spool<RunnerRecord>, "read" | "write" | "names" | "remove">;
   readonly locks: Locks;
@@ -49,12 +49,14 @@ export interface RunnerOptions {
 const OWN_FAILURE = 125;
 const MAX_TRIES = 5;
 const RETRY_MS = 2000;
+/** A reason is a part of the message in which the agent states a loss, and can contain a value of any length. */
+const MAX_REASON_LENGTH = 1000;
 
 /**
  * Starts the attempts that the agent has claimed, each at most once.
  *
  * The record `starting` precedes the start, but it decides nothing: the ledger does. `run --once` starts no id twice, and an id is
- * retired there before the refusal of an attempt is recorded. So it does not matter at which instant a runner was killed, whether
+ * retired there before the refusal of a signed attempt is recorded. So it does not matter at which instant a runner was killed, whether
  * two run, or whether the records are lost.
  */
 export class Runner {
@@ -70,11 +72,14 @@ export class Runner {
   /** Looks at all claims once. Throws errors of the file system. */
   async step(): Promise<void> {
     const { claims } = this.#options;
-    const { entries, faults } = claims.readAll();
-    for (const { path, why } of faults) this.#say(path, `${path} ${why}`);
-    for (const entry of entries.filter(({ record }) => record.state === "mine")) {
+    const names = claims.names();
+    for (const name of names) {
+      // One at a time: the agent may have written any number of files.
+      const record = claims.read(name);
+      if (isSpoolFault(record)) this.#say(nameOf(name), `${record.path} ${record.why}`);
+      if (record === undefined || isSpoolFault(record) || record.state !== "mine") continue;
       try {
-        await this.#settle(entry);
+        await this.#settle({ ...name, record });
       } catch (error) {
         if (!(error instanceof LedgerTrouble)) throw error;
         this.#say("ledger", error.message);
@@ -98,10 +103,16 @@ export class Runner {
     if (before !== undefined && before.boot_id !== bootId)
       return this.#refuse(entry, "the machine was restarted before the attempt was started");
     const decision = decideAttempt(entry, locks, nowMs());
-    if (decision.kind === "refuse") return this.#refuse(entry, decision.why);
-    if (decision.kind === "wait") {
-      if (decision.why !== undefined) this.#say(id, `attempt ${id} waits: ${decision.why}`);
-      return;
+    switch (decision.kind) {
+      case "wait":
+        if (decision.why !== undefined) this.#say(id, `attempt ${id} waits: ${decision.why}`);
+        return;
+      case "reject":
+        // With a record, it was verified before, and a start by a runner that was killed can be in progress.
+        if (before === undefined) return this.#reject(entry, decision.why);
+        return this.#refuse(entry, decision.why);
+      case "refuse":
+        return this.#refuse(entry, decision.why);
     }
     if (this.#waitsForRetry(id) || ledger.countRunning() >= decision.plan.slots) return;
     if (before === undefined) this.#record(entry, "starting");
@@ -128,12 +139,24 @@ export class Runner {
     // A start by a runner that was killed can be in progress.
     const isRetired = this.#options.ledger.retire(id);
     this.#record(entry, isRetired ? "refused" : "started", isRetired ? why : null);
-    if (isRetired) this.#options.log(`attempt ${id} is refused: ${why}`);
+    if (isRetired) this.#options.log(`attempt ${id} is refused: ${shortened(why)}`);
+  }
+
+  /** Refuses a claim that proves nothing. The ledger is not changed: the id can be that of a job of root's. */
+  #reject(entry: AttemptName, why: string): void {
+    this.#record(entry, "refused", why);
+    this.#options.log(`attempt ${nameOf(entry)} is refused: ${shortened(why)}`);
   }
 
   #record(entry: AttemptName, state: RunnerRecord["state"], why: string | null = null): void {
     const { own, bootId, nowMs } = this.#options;
-    own.write(entry, { v: 1, state, why, boot_id: bootId, at: new Date(nowMs()).toISOString() });
+    own.write(entry, {
+      v: 1,
+      state,
+      why: why && shortened(why),
+      boot_id: bootId,
+      at: new Date(nowMs()).toISOString(),
+    });
     if (state !== "starting") this.#forget(nameOf(entry));
   }
 
@@ -149,8 +172,8 @@ export class Runner {
     for (const name of own.names()) {
       if (claimed.has(nameOf(name))) continue;
       own.remove(name);
-      this.#forget(nameOf(name));
     }
+    for (const id of [...this.#tries.keys(), ...this.#said.keys()]) if (!claimed.has(id)) this.#forget(id);
   }
 
   #forget(id: string): void {
@@ -168,4 +191,8 @@ export class Runner {
 
 function nameOf({ job, attempt }: AttemptName): string {
   return attemptId(job, attempt);
+}
+
+function shortened(reason: string): string {
+  return reason.length > MAX_REASON_LENGTH ? `${reason.slice(0, MAX_REASON_LENGTH)} …` : reason;
 }

@@ -1,5 +1,5 @@
 import { afterAll, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createSigningKey } from "../keys/signingKey.ts";
@@ -30,6 +30,26 @@ test("a template that a trusted key has signed is used, and no earlier one after
   expect(read({ serial: 3, yaml: "command: [ffmpeg]" })).toBe(1);
   expect(() => read({})).toThrow("serial 2, is older than one that was used here, serial 3");
   expect(read({ serial: 3, yaml: "command: [ffmpeg]" })).toBe(1);
+});
+
+test("what the agent puts in the place of a document is never opened by a link, nor waited for", () => {
+  keepSignedTemplate(
+    directory,
+    "real",
+    JSON.stringify(signDocument("template", { ...BODY, name: "link" }, key)),
+  );
+  symlinkSync(join(directory, "real.json"), join(directory, "link.json"));
+  mkdirSync(join(directory, "folder.json"));
+  Bun.spawnSync(["mkfifo", join(directory, "fifo.json")]);
+  writeFileSync(join(directory, "long.json"), "x".repeat(300_000));
+  const templates = new SignedTemplates(directory, serials);
+  for (const [name, fault] of [
+    ["link", "is a link"],
+    ["folder", "is not a regular file"],
+    ["fifo", "is not a regular file"],
+    ["long", "has more than"],
+  ] as const)
+    expect(() => templates.read(name, trusted)).toThrow(fault);
 });
 
 test("any other document is refused, and one of no such name is none", () => {

@@ -1,14 +1,17 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { Refusal } from "../../jobs/errors.ts";
-import { readPolicyFile } from "../../policy/file/read.ts";
 import { describeErrno, errnoOf } from "../../sys/errno.ts";
+import { MAX_MESSAGE_BYTES } from "../messages/limits.ts";
 import { isDocumentFault, openDocument } from "../messages/signed.ts";
 import { templateBody } from "../messages/template.ts";
 import { isNodeName } from "../token.ts";
+import { readForeign, writeWhole } from "../trust/durableFile.ts";
 import { parseTemplate, type Template } from "./template.ts";
 import { describeFaults } from "./yamlFile.ts";
+
+const FILE_MODE = 0o640;
 
 /** The highest serial of each template that was used on this machine. */
 const serialsFile = z.record(z.string(), z.number());
@@ -21,7 +24,7 @@ function signedTemplateFile(directory: string, name: string): string {
 /** Writes what the hub has sent, for the runner to verify. A reader finds the old document or the new one. */
 export function keepSignedTemplate(directory: string, name: string, text: string): void {
   mkdirSync(directory, { recursive: true, mode: 0o750 });
-  replaceFile(signedTemplateFile(directory, name), text);
+  writeWhole(signedTemplateFile(directory, name), text, FILE_MODE);
 }
 
 /** The templates that an operator has signed, as the agent has stored them, which is not trusted. */
@@ -38,9 +41,12 @@ export class SignedTemplates {
   /** Returns a template; `undefined`: the agent has none of this name. Throws a Refusal for one that cannot be used. */
   read(name: string, trusted: ReadonlySet<string>): Template | undefined {
     if (!isNodeName(name)) return undefined;
-    const read = readPolicyFile(signedTemplateFile(this.#directory, name));
-    if ("unreadable" in read) return undefined;
-    const body = openDocument(parseJson(read.text), "template", templateBody, trusted);
+    const path = signedTemplateFile(this.#directory, name);
+    // As root, in a directory of the agent: the open of a device can do things, as of a watchdog that then restarts the machine.
+    const read = readForeign(path, MAX_MESSAGE_BYTES);
+    if (read === "missing") return undefined;
+    if ("fault" in read) throw new Refusal(`the template ${name} is not used: ${path} ${read.fault}`);
+    const body = openDocument(parseJson(read.bytes.toString()), "template", templateBody, trusted);
     if (isDocumentFault(body)) throw new Refusal(`the template ${name} is ${body.fault}: ${body.why}`);
     if (body.name !== name) throw new Refusal(`the template ${name} is signed as ${body.name}`);
     const parsed = parseTemplate(body.yaml);
@@ -60,7 +66,7 @@ export class SignedTemplates {
       throw new Refusal(
         `the template ${name}, serial ${serial}, is older than one that was used here, serial ${known}`,
       );
-    if (serial > known) replaceFile(this.#serials, JSON.stringify({ ...serials, [name]: serial }));
+    if (serial > known) writeWhole(this.#serials, JSON.stringify({ ...serials, [name]: serial }), FILE_MODE);
   }
 
   #readSerials(): Record<string, number> {
@@ -76,13 +82,6 @@ export class SignedTemplates {
       );
     }
   }
-}
-
-function replaceFile(path: string, text: string): void {
-  const draft = `${path}.new`;
-  rmSync(draft, { force: true });
-  writeFileSync(draft, text, { mode: 0o640, flag: "wx", flush: true });
-  renameSync(draft, path);
 }
 
 function parseJson(text: string): unknown {

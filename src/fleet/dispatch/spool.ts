@@ -1,23 +1,11 @@
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { closeSync, constants, fsyncSync, mkdirSync, openSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { describeErrno, errnoOf } from "../../sys/errno.ts";
-import { NotRegular, openRegular } from "../../sys/regularFile.ts";
+import { errnoOf } from "../../sys/errno.ts";
 import { attemptId, lossMessage, MAX_ATTEMPTS } from "../messages/job.ts";
 import { signedDocument } from "../messages/signed.ts";
 import { isNodeName } from "../nodeConfig.ts";
+import { readForeign, writeWhole } from "../trust/durableFile.ts";
 
 // The agent and the runner share no memory and no socket: each has a directory of its own with one file per attempt, and only
 // reads that of the other one. A file is replaced as a whole, so either program can be killed at any time.
@@ -117,17 +105,13 @@ export class Spool<T> {
   read(name: AttemptName): T | SpoolFault | undefined {
     const path = this.#pathOf(name);
     const fault = (why: string): SpoolFault => ({ ...name, path, why });
-    let text: string;
-    try {
-      text = readBounded(path);
-    } catch (error) {
-      if (errnoOf(error) === "ENOENT") return undefined;
-      const isOwn = error instanceof NotRegular || error instanceof RangeError;
-      return fault(`cannot be read: ${isOwn ? error.message : describeErrno(error)}`);
-    }
+    // Its writer can be another user.
+    const file = readForeign(path, MAX_BYTES);
+    if (file === "missing") return undefined;
+    if ("fault" in file) return fault(file.fault);
     let json: unknown;
     try {
-      json = JSON.parse(text);
+      json = JSON.parse(file.bytes.toString());
     } catch {
       return fault("is not JSON");
     }
@@ -143,18 +127,7 @@ export class Spool<T> {
    */
   write(name: AttemptName, record: T): void {
     mkdirSync(this.directory, { recursive: true, mode: DIRECTORY_MODE });
-    const path = this.#pathOf(name);
-    const draft = `${path}.new`;
-    try {
-      // A draft of a killed program may be there.
-      rmSync(draft, { force: true });
-      writeFileSync(draft, JSON.stringify(record), { mode: FILE_MODE, flag: "wx", flush: true });
-      renameSync(draft, path);
-    } catch (error) {
-      rmSync(draft, { force: true });
-      throw error;
-    }
-    this.#flush();
+    writeWhole(this.#pathOf(name), JSON.stringify(record), FILE_MODE);
   }
 
   /** Removes the record of an attempt, if there is one. It is gone from the disk when this returns. */
@@ -203,20 +176,4 @@ function parseFileName(file: string): AttemptName | undefined {
   const [, job = "", digits = ""] = /^([^.]+)\.([1-9]\d?)\.json$/.exec(file) ?? [];
   const number = Number(digits);
   return isNodeName(job) && number <= MAX_ATTEMPTS ? { job, attempt: number } : undefined;
-}
-
-/** The writer is another user: never waits for a FIFO, never follows a link, never reads without a bound. */
-function readBounded(path: string): string {
-  const fd = openRegular(path, constants.O_RDONLY);
-  try {
-    const { size } = fstatSync(fd);
-    if (size > MAX_BYTES) throw new RangeError(`it has more than ${MAX_BYTES} bytes`);
-    const bytes = Buffer.alloc(size);
-    let length = 0;
-    for (let count = -1; count !== 0; length += count)
-      count = readSync(fd, bytes, length, bytes.length - length, null);
-    return bytes.toString("utf8", 0, length);
-  } finally {
-    closeSync(fd);
-  }
 }

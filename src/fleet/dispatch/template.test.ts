@@ -89,6 +89,7 @@ test.each([
   [{ params: { input: { type: "enum", values: ["-x"] } } }, "begins with -"],
   [{ params: { input: { type: "text" } } }, "pattern: is missing"],
   [{ params: { input: { type: "text", pattern: "(" } } }, "is not a regular expression"],
+  [{ params: { input: { type: "text", pattern: "a)|(?:b" } } }, "is not a regular expression"],
   [{ limits: { cpu_qota: 100 } }, "is not a limit"],
   [{ limits: { cpu_quota: "lots" } }, "limits.cpu_quota: "],
   [{ limits: { cpu_quota: null } }, "limits.cpu_quota: "],

@@ -25,11 +25,12 @@ export interface StartPlan {
 
 /**
  * The decision about an attempt. `wait`: nothing now, because its time has not come, or because a file of root's cannot be used, which
- * `why` says then.
+ * `why` says then. `reject`: refused, and no trusted operator has signed an attempt with this id, so the id is not the agent's to
+ * make unusable.
  */
 export type Decision =
   | { readonly kind: "start"; readonly plan: StartPlan }
-  | { readonly kind: "refuse"; readonly why: string }
+  | { readonly kind: "refuse" | "reject"; readonly why: string }
   | { readonly kind: "wait"; readonly why: string | undefined };
 
 /**
@@ -51,9 +52,9 @@ export function decideAttempt(
   }
   if (acceptance === undefined) return refuse("dispatch is off on this machine: ffrtmp fleet accept");
   const body = openDocument(record.job, "job", jobBody, acceptance.trusted);
-  if (isDocumentFault(body)) return refuse(`the job is ${body.fault}: ${body.why}`);
+  if (isDocumentFault(body)) return reject(`the job is ${body.fault}: ${body.why}`);
   if (body.id !== id || record.attempt !== attempt)
-    return refuse("the claim has the name of another attempt than its content");
+    return reject("the claim has the name of another attempt than its content");
   if (attempt > body.attempts)
     return refuse(`the job has ${body.attempts} attempts, and this is number ${attempt}`);
   if (!acceptance.pools.includes(body.pool))
@@ -103,4 +104,8 @@ function checkLabel(label: [string, string]): [string, string] {
 
 function refuse(why: string): Decision {
   return { kind: "refuse", why };
+}
+
+function reject(why: string): Decision {
+  return { kind: "reject", why };
 }

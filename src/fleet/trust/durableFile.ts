@@ -21,10 +21,16 @@ export function writeWhole(path: string, content: string | Uint8Array, mode: num
   const draft = `${path}.new`;
   // Left by a writer that was killed.
   rmSync(draft, { force: true });
-  writeFileSync(draft, content, { mode, flag: "wx", flush: true });
-  // Whatever the umask is.
-  chmodSync(draft, mode);
-  renameSync(draft, path);
+  try {
+    writeFileSync(draft, content, { mode, flag: "wx", flush: true });
+    // Whatever the umask is.
+    chmodSync(draft, mode);
+    renameSync(draft, path);
+  } catch (error) {
+    // On a full disk, a part of a file takes the place that others need.
+    rmSync(draft, { force: true });
+    throw error;
+  }
   const directory = openSync(dirname(path), constants.O_RDONLY);
   try {
     fsyncSync(directory);
@@ -50,13 +56,15 @@ export function readForeign(
     return { fault: errno === "ELOOP" ? "is a link" : `cannot be opened: ${describeErrno(error)}` };
   }
   try {
-    if (!fstatSync(fd).isFile()) return { fault: "is not a regular file" };
-    // One byte more shows that the file is too long, also where it grows meanwhile.
-    const bytes = Buffer.alloc(maxBytes + 1);
+    const stats = fstatSync(fd);
+    if (!stats.isFile()) return { fault: "is not a regular file" };
+    if (stats.size > maxBytes) return { fault: `has more than ${maxBytes} bytes` };
+    // One byte more shows that the file grows meanwhile.
+    const bytes = Buffer.alloc(stats.size + 1);
     let length = 0;
     for (let count = -1; count !== 0; length += count)
       count = readSync(fd, bytes, length, bytes.length - length, null);
-    if (length > maxBytes) return { fault: `has more than ${maxBytes} bytes` };
+    if (length > stats.size) return { fault: "grows while it is read" };
     return { bytes: bytes.subarray(0, length) };
   } catch (error) {
     return { fault: `cannot be read: ${describeErrno(error)}` };

@@ -174,6 +174,7 @@ export class ModelNode {
   actsUntilDeath = Number.POSITIVE_INFINITY;
   /** The hub was restored, and this agent has not looked at its claims since. */
   mustReassert = false;
+  hubMs: number | undefined = Date.parse("2026-11-28T00:00:00.000Z");
   #boot = 1;
 
   constructor(hub: ModelDispatchHub, name: string) {
@@ -256,7 +257,7 @@ export class ModelNode {
       node: this.name,
       bootId: this.bootId,
       now: () => Date.parse("2026-11-28T00:00:00.000Z"),
-      hubNow: () => Date.parse("2026-11-28T00:00:00.000Z"),
+      hubNow: () => this.hubMs,
       newId: () => `id-${++ids}`,
       ledgerId: () => `ledger-of-${this.name}`,
       readLedger: () => this.ledger,

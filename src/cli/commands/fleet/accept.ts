@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { stringify } from "yaml";
 import {
@@ -6,13 +6,14 @@ import {
   type AcceptFile,
   acceptSchema,
   readAcceptance,
+  requireJobUser,
 } from "../../../fleet/dispatch/accept.ts";
 import { templateDirectory } from "../../../fleet/dispatch/template.ts";
 import { describeFaults, parseYaml } from "../../../fleet/dispatch/yamlFile.ts";
 import { isSigningPublicKey } from "../../../fleet/keys/signingKey.ts";
+import { writeWhole } from "../../../fleet/trust/durableFile.ts";
 import { readTrustedKeys } from "../../../fleet/trust/trustedKeys.ts";
 import { Refusal } from "../../../jobs/errors.ts";
-import { findUser } from "../../../linux/proc/userAccount.ts";
 import { describeErrno, errnoOf } from "../../../sys/errno.ts";
 import { printErr, printOut } from "../../output/messages.ts";
 
@@ -61,7 +62,7 @@ function turnOn(path: string, { pool: pools, as, slots, trust, signedTemplates }
       "--pool, --as and --trust are needed: which jobs, as which user, signed by whom",
       "ffrtmp fleet accept --pool live --as transcode --trust KEY; or --off",
     );
-  requireOtherUser(as);
+  requireJobUser(as);
   const file: AcceptFile = {
     v: 1,
     pools: [...new Set(pools)],
@@ -75,7 +76,8 @@ function turnOn(path: string, { pool: pools, as, slots, trust, signedTemplates }
   if ("faults" in parsed) throw new Refusal(`nothing is changed: ${describeFaults(path, parsed.faults)}`);
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
-    replaceFile(path, text);
+    // Every user may read it: it contains public keys alone.
+    writeWhole(path, text, 0o644);
   } catch (error) {
     if (errnoOf(error) === undefined) throw error;
     throw new Refusal(`cannot write ${path}: ${describeErrno(error)}`);
@@ -87,17 +89,6 @@ function turnOn(path: string, { pool: pools, as, slots, trust, signedTemplates }
   return 0;
 }
 
-function requireOtherUser(as: string): void {
-  const user = findUser(as);
-  if (user === undefined)
-    throw new Refusal(
-      `there is no user ${as} in /etc/passwd`,
-      `useradd --system --create-home ${as}; or name another user`,
-    );
-  if (user.uid === 0)
-    throw new Refusal(`${as} is root, and no job of the fleet runs as root`, "name another user: --as USER");
-}
-
 /** Returns a key that is given itself, or the keys of a file. */
 function readKeys(given: string): string[] {
   if (isSigningPublicKey(given)) return [given];
@@ -107,16 +98,6 @@ function readKeys(given: string): string[] {
     fault ?? (keys.size === 0 ? `${given} is no public key (O…), and no file with one` : undefined);
   if (reason === undefined) return [...keys];
   throw new Refusal(`--trust: ${reason}`, "ffrtmp fleet key jobs prints it, where the fleet's keys are");
-}
-
-/** A reader finds the old content or the new one. Every user may read it: it contains public keys alone. */
-function replaceFile(path: string, text: string): void {
-  const draft = `${path}.new`;
-  rmSync(draft, { force: true });
-  writeFileSync(draft, text, { mode: 0o644, flag: "wx", flush: true });
-  // Not the mode that a strict umask leaves: the agent has no rights.
-  chmodSync(draft, 0o644);
-  renameSync(draft, path);
 }
 
 /** Returns the steps that are left for root, each of which is a decision of its own. */

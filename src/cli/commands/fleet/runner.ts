@@ -32,6 +32,8 @@ interface RunnerFlags extends CommonFlags {
 const INTERVAL_MS = 1000;
 /** A start waits up to 5 s for the ledger. After this time, its ffrtmp is left to itself. */
 const START_TIMEOUT_MS = 60_000;
+/** As ffrtmp run ends where the kernel refuses the same of the command. */
+const NOT_EXECUTABLE = 126;
 const GROUP = "ffrtmp";
 const DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin";
 
@@ -127,19 +129,31 @@ function prepareDirectory(directory: string): void {
 
 /** The workload inherits this environment: that of the service would be a surprise in it. */
 async function runDetached({ options, command }: StartPlan, state: string): Promise<RunEnd> {
-  const child = Bun.spawn({
-    cmd: ownCommand("run", "--detach", `--state-path=${state}`, ...options, "--", ...command),
-    cwd: "/",
-    env: { PATH: process.env["PATH"] ?? DEFAULT_PATH },
-    stdio: ["ignore", "ignore", "pipe"],
-    // Ctrl-C is for the runner.
-    detached: true,
-  });
+  const child = spawnRun(["--detach", `--state-path=${state}`, ...options, "--", ...command]);
+  if (child === "too large")
+    return { code: NOT_EXECUTABLE, said: "its arguments are larger than the kernel allows" };
   const ended = Promise.all([new Response(child.stderr).text(), child.exited]);
   const timeout = Bun.sleep(START_TIMEOUT_MS).then(() => undefined);
   const [text, code] = (await Promise.race([ended, timeout])) ?? ["it does not end", null];
   const isKilled = code === null || child.signalCode !== null;
   return { code: isKilled ? null : code, said: reasonIn(text) };
+}
+
+function spawnRun(words: string[]) {
+  try {
+    return Bun.spawn({
+      cmd: ownCommand("run", ...words),
+      cwd: "/",
+      env: { PATH: process.env["PATH"] ?? DEFAULT_PATH },
+      stdio: ["ignore", "ignore", "pipe"],
+      // Ctrl-C is for the runner.
+      detached: true,
+    });
+  } catch (error) {
+    // This attempt never can be started, and those after it must not wait for it. Other reasons pass, such as a lack of memory.
+    if (errnoOf(error) === "E2BIG") return "too large";
+    throw error;
+  }
 }
 
 /** `ffrtmp: cannot run ffmpeg: ffmpeg is not in PATH` → without the name of the program, and the first line of it. */

@@ -4,6 +4,8 @@ import type { JobBody } from "../../messages/job.ts";
 import { signDocument } from "../../messages/signed.ts";
 import {
   type Attempt,
+  addClaim,
+  addLoss,
   addRunning,
   attemptOf,
   type JobRecord,
@@ -48,6 +50,23 @@ function someJob(different: Partial<JobBody> = {}): JobBody {
 function recordWith(job: JobBody | undefined, ...attempts: Attempt[]): JobRecord {
   return { id: "a", job, attempts: new Map(attempts.map((each) => [each.attempt, each])) };
 }
+
+test("what a node states about an attempt of another one is not believed, before the claim and after it", () => {
+  const foreign = { ...loss(null, "expired"), node: "edge-2" };
+  for (const isFirst of [true, false]) {
+    const attempt: Attempt = { attempt: 1, runningOn: "edge-1" };
+    if (isFirst) addLoss(attempt, foreign);
+    addClaim(attempt, claim);
+    addClaim(attempt, { ...claim, node: "edge-2" });
+    if (!isFirst) addLoss(attempt, foreign);
+    expect(stateOfAttempt(attempt, NOW, NOW)).toBe("running");
+    addLoss(attempt, loss(null));
+    expect(stateOfAttempt(attempt, NOW, NOW)).toBe("lost");
+  }
+  const unclaimed: Attempt = { attempt: 1 };
+  addLoss(unclaimed, foreign);
+  expect(stateOfAttempt(unclaimed, NOW, NOW)).toBe("expired");
+});
 
 test.each<[Omit<Attempt, "attempt">, string]>([
   [{ offeredMs: NOW }, "offered"],

@@ -96,6 +96,24 @@ export function attemptOf(record: JobRecord, attempt: number): Attempt {
   return found;
 }
 
+/**
+ * Adds a claim. The first one counts: a node that does not compare could write another one. What another node has stated about the
+ * attempt is not about this claim.
+ */
+export function addClaim(attempt: Attempt, claim: NonNullable<Attempt["claim"]>): void {
+  if (attempt.claim !== undefined) return;
+  attempt.claim = claim;
+  if (attempt.loss?.node !== claim.node) delete attempt.loss;
+}
+
+/**
+ * Adds a loss, which the node with the claim states, or an operator in its place. Another node can find an offer again that is
+ * claimed and has expired, because its acknowledgement was lost; and each node can write under its own name.
+ */
+export function addLoss(attempt: Attempt, loss: NonNullable<Attempt["loss"]>): void {
+  if (attempt.claim === undefined || attempt.claim.node === loss.node) attempt.loss = loss;
+}
+
 /** Adds the ends of attempts. Only the node that claimed an attempt can have its result. */
 export function addResults(records: ReadonlyMap<string, JobRecord>, results: readonly FleetResult[]): void {
   const byId = new Map(results.map((result) => [`${result.node} ${result.job_id}`, result]));

@@ -17,6 +17,8 @@ import { parseJson, type RawMessage, readMessages, readStream } from "../readStr
 import { attemptOnNode, listResults, storedResults } from "../results.ts";
 import { lacksDispatch } from "../serverVersion.ts";
 import {
+  addClaim,
+  addLoss,
   addResults,
   addRunning,
   attemptOf,
@@ -145,11 +147,10 @@ function addRecord(records: Map<string, JobRecord>, { subject, atMs, json }: Raw
   if (kind === "loss") {
     const { data: loss } = lossMessage.safeParse(json);
     const { reason = "stated", why = "in a form that this release does not know", by = null } = loss ?? {};
-    attempt.loss = { node, atMs, reason, why, by };
+    addLoss(attempt, { node, atMs, reason, why, by });
   } else if (node === OPERATOR)
     attempt.withdrawn = { atMs, by: withdrawalMessage.safeParse(json).data?.by ?? "an operator" };
-  // The first claim counts: a node that does not compare could write another one.
-  else attempt.claim ??= { node, atMs, offer: claimMessage.safeParse(json).data?.offer };
+  else addClaim(attempt, { node, atMs, offer: claimMessage.safeParse(json).data?.offer });
 }
 
 function addOffer(
