@@ -19,9 +19,12 @@ class SlowHub implements DocumentHub {
   #stored = "first";
   #tell: (subject: string, bytes: Uint8Array) => void = () => {};
   reads = 0;
+  isConnected = true;
+  fault: string | undefined;
 
   async readDocument(subject: string): Promise<Uint8Array | undefined> {
     this.reads++;
+    if (this.fault !== undefined) throw new Error(this.fault);
     return subject === policySubject("stable") ? Buffer.from(this.#stored) : undefined;
   }
 
@@ -73,4 +76,15 @@ test("a document that the hub refused after it was told is not placed", async ()
   hub.tell("refused");
   await settle(hub, 6);
   expect(placed()).toBe("first");
+});
+
+test("a reading that the end of the connection interrupts is no fault, and any other failure is", async () => {
+  const hub = new SlowHub();
+  hub.fault = "no stream";
+  const { faults } = follow(hub);
+  await settle(hub, 1);
+  hub.isConnected = false;
+  hub.tell("second");
+  await settle(hub, 2);
+  expect(faults).toEqual(["cannot read the documents of the fleet: no stream"]);
 });

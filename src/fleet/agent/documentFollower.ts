@@ -3,6 +3,8 @@ import type { DocumentKeeper } from "./documentKeeper.ts";
 
 /** The part of the hub that has the signed documents. */
 export interface DocumentHub {
+  /** `false` after its end, and while the connection is lost: all is read again when it returns. */
+  readonly isConnected: boolean;
   /** Returns the last document at a subject; `undefined`: there is none. */
   readDocument(subject: string): Promise<Uint8Array | undefined>;
   /** Calls back with each document that is stored from now on, as long as the connection lasts. */
@@ -73,7 +75,8 @@ export class DocumentFollower {
   #read(): Promise<Read | undefined> {
     const reading = this.#reading.then(() =>
       this.#readAll().catch((error) => {
-        this.#on.fault(messageOf(error));
+        // The end of the connection is reported by who notices it, and is no fault where the agent itself ends.
+        if (this.#hub.isConnected) this.#on.fault(messageOf(error));
         return undefined;
       }),
     );

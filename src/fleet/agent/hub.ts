@@ -26,6 +26,7 @@ import {
 } from "../messages/subjects.ts";
 import type { NodeConfig } from "../nodeConfig.ts";
 import type { DocumentHub } from "./documentFollower.ts";
+import { Interruption } from "./interruption.ts";
 
 /** How long an answer is awaited. Links of edges have round trips of seconds at times. */
 const REQUEST_TIMEOUT_MS = 10_000;
@@ -64,8 +65,8 @@ export class Hub implements ChainHub, DocumentHub {
   readonly #node: string;
   #isConnected = true;
   #epoch = 0;
-  /** Rejects when the connection is lost. */
-  #loss = newLoss();
+  /** The connection is lost, or closed. */
+  readonly #loss = new Interruption();
 
   private constructor(connection: NatsConnection, node: string) {
     this.#connection = connection;
@@ -91,8 +92,7 @@ export class Hub implements ChainHub, DocumentHub {
         // The client reports each attempt that fails, too.
         if (!this.#isConnected) continue;
         this.#isConnected = false;
-        this.#loss.reject(new Error("the connection was lost before the hub answered"));
-        this.#loss = newLoss();
+        this.#loss.fire();
         on.loss();
       } else if (status.type === "reconnect") {
         this.#isConnected = true;
@@ -173,6 +173,9 @@ export class Hub implements ChainHub, DocumentHub {
   }
 
   async close(): Promise<void> {
+    // First, so that who awaits an answer knows why there is none.
+    this.#isConnected = false;
+    this.#loss.fire();
     await this.#connection.close();
   }
 
@@ -189,7 +192,7 @@ export class Hub implements ChainHub, DocumentHub {
     try {
       const options = { timeout: timeoutMs, ...rest };
       // The client would wait for an answer that no connection can bring.
-      return await Promise.race([this.#connection.request(subject, text, options), this.#loss.promise]);
+      return await this.#loss.guard(this.#connection.request(subject, text, options), lossError);
     } catch (error) {
       if (error instanceof RequestError && error.isNoResponders())
         throw new Error(`the hub has no stream ${stream}, or no leader for it`);
@@ -212,7 +215,7 @@ export class Hub implements ChainHub, DocumentHub {
     const timer = setTimeout(() => answer.resolve(undefined), timeoutMs);
     try {
       this.#connection.publish(subject, text, { reply: inbox });
-      return await Promise.race([answer.promise, this.#loss.promise]);
+      return await this.#loss.guard(answer.promise, lossError);
     } finally {
       clearTimeout(timer);
       subscription.unsubscribe();
@@ -229,11 +232,8 @@ export function isKeyRefused(error: unknown): boolean {
   );
 }
 
-function newLoss(): PromiseWithResolvers<never> {
-  const loss = Promise.withResolvers<never>();
-  // Most losses are while no answer is awaited.
-  loss.promise.catch(() => {});
-  return loss;
+function lossError(): Error {
+  return new Error("the connection ended before the hub answered");
 }
 
 function headOf(message: Msg): Head {
