@@ -177,7 +177,7 @@ testWithHub("a node drains: the jobs of the fleet end by themselves, and others 
   const { code, stdout, stderr } = await drained;
   expect([code, stdout]).toEqual([
     0,
-    expect.stringContaining("no job of the fleet runs there; 1 other job runs on"),
+    expect.stringContaining("no job of the fleet runs or is claimed there; 1 other job runs on"),
   ]);
   expect(stderr).toContain("1 job of the fleet runs there; 1 other job runs on");
   expect(isRunning(other)).toBe(true);
