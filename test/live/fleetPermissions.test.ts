@@ -282,4 +282,7 @@ testIf(lacks)("only keys of the fleet connect, only to its own hub, and only wit
   await expect(connectAsNode({ ...invite, authority })).rejects.toThrow(
     "another authority made its certificate",
   );
+  // The same server, under an address that its certificate does not have.
+  const elsewhere = { ...invite, hub: [`tls://127.0.0.2:${hub.port}`] };
+  await expect(connectAsNode(elsewhere)).rejects.toThrow("its certificate is for another name");
 });
