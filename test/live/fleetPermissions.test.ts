@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect } from "bun:test";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { DirectMsgHeaders, jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { headers, type NatsConnection, PermissionViolationError } from "@nats-io/nats-core";
 import type { Invite } from "../../src/fleet/hub/invite.ts";
@@ -7,7 +8,7 @@ import { makeAuthority } from "../../src/fleet/keys/authority.ts";
 import { createNKey } from "../../src/fleet/keys/nkey.ts";
 import { connectAsNode, FleetHub } from "../support/fleet/fleetHub.ts";
 import { lacksNatsServer } from "../support/fleet/natsProgram.ts";
-import { Sandbox, testIf } from "../support/sandbox.ts";
+import { Sandbox, testIf, until } from "../support/sandbox.ts";
 
 /** What the node `edge-1` of the pool `live` may and may not do, besides a node `edge-2` of the pools `live` and `batch`. */
 const PERMISSIONS: [verb: "publish" | "subscribe", subject: string, permission: "may" | "may not"][] = [
@@ -286,3 +287,35 @@ testIf(lacks)("only keys of the fleet connect, only to its own hub, and only wit
   const elsewhere = { ...invite, hub: [`tls://127.0.0.2:${hub.port}`] };
   await expect(connectAsNode(elsewhere)).rejects.toThrow("its certificate is for another name");
 });
+
+testIf(lacks)(
+  "a connection to a server that is stuck gives its socket back, with what waits in it",
+  async () => {
+    const node = await connectAsNode(invite);
+    await node.flush();
+    const open = countSockets();
+    process.kill(serverPid(), "SIGSTOP");
+    try {
+      for (let count = 0; count < 100; count++) node.publish("ffrtmp.node.edge-1", new Uint8Array(200_000));
+      await node.close();
+      await until("the socket is closed", () => countSockets() < open);
+    } finally {
+      process.kill(serverPid(), "SIGCONT");
+    }
+  },
+);
+
+function serverPid(): number {
+  return Number(readFileSync(`${hub.directory}/hub/nats-server.pid`, "utf8"));
+}
+
+function countSockets(): number {
+  return readdirSync("/proc/self/fd").filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).startsWith("socket:");
+    } catch {
+      // The one of this listing.
+      return false;
+    }
+  }).length;
+}

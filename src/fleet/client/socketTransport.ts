@@ -16,6 +16,8 @@ export interface SignedOptions extends ConnectionOptions {
   readonly answerChallenge?: (challenge: string) => Promise<void>;
 }
 
+/** How long a connection may take to send what is left, and its end. */
+const LINGER_MS = 1000;
 /** A server says much less, and what does not speak NATS can say anything. */
 const MAX_INFO_BYTES = 64 * 1024;
 
@@ -220,6 +222,8 @@ export class SocketTransport implements Transport {
     this.#error ??= error;
     this.#isDone = true;
     this.#socket?.end();
+    // Where the other end reads nothing any more, as behind a link that was cut, the socket would stay.
+    setTimeout(() => this.discard(), LINGER_MS).unref();
     this.#arrival.resolve();
     // The client first reads what has arrived: the server's reason is in its last message.
     setTimeout(() => this.#end.resolve(this.#error));
