@@ -221,7 +221,7 @@ export class SocketTransport implements Transport {
     if (!this.#isConnected || this.#isDone) return;
     this.#error ??= error;
     this.#isDone = true;
-    this.#socket?.end();
+    if (this.#unsent.length === 0) this.#socket?.end();
     // Where the other end reads nothing any more, as behind a link that was cut, the socket would stay.
     setTimeout(() => this.discard(), LINGER_MS).unref();
     this.#arrival.resolve();
