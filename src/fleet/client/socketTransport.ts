@@ -221,8 +221,8 @@ export class SocketTransport implements Transport {
     if (!this.#isConnected || this.#isDone) return;
     this.#error ??= error;
     this.#isDone = true;
-    // With more to send, the runtime would keep the socket until the other end has taken it, also after `terminate`.
-    if (this.#unsent.length === 0) this.#socket?.end();
+    // Not `end`: the runtime would keep the socket until the other end has answered, also after `terminate`.
+    if (this.#unsent.length === 0) this.#socket?.shutdown();
     // Where the other end reads nothing any more, as behind a link that was cut, the socket would stay.
     setTimeout(() => this.discard(), LINGER_MS).unref();
     this.#arrival.resolve();
