@@ -23,9 +23,9 @@ const PERMISSIONS: [verb: "publish" | "subscribe", subject: string, permission: 
   ["publish", "$JS.API.DIRECT.GET.KV_FLEET.$KV.FLEET.policy.canary", "may"],
   ["publish", "$JS.API.DIRECT.GET.KV_FLEET.$KV.FLEET.template.hls", "may"],
   ["publish", "$JS.API.DIRECT.GET.KV_FLEET.$KV.FLEET.node.edge-1", "may"],
-  ["subscribe", "$KV.FLEET.policy.*", "may"],
-  ["subscribe", "$KV.FLEET.policy.canary", "may"],
-  ["subscribe", "$KV.FLEET.node.edge-1", "may"],
+  ["subscribe", "ffrtmp.stored.policy.*", "may"],
+  ["subscribe", "ffrtmp.stored.policy.canary", "may"],
+  ["subscribe", "ffrtmp.stored.node.edge-1", "may"],
   // Another node.
   ["publish", "ffrtmp.node.edge-2", "may not"],
   ["publish", "ffrtmp.result.edge-2", "may not"],
@@ -34,7 +34,9 @@ const PERMISSIONS: [verb: "publish" | "subscribe", subject: string, permission: 
   ["publish", "$JS.API.DIRECT.GET.KV_FLEET.$KV.FLEET.node.edge-2", "may not"],
   ["publish", "_INBOX.edge-2.abc.1", "may not"],
   ["subscribe", "_INBOX.edge-2.>", "may not"],
-  ["subscribe", "$KV.FLEET.node.edge-2", "may not"],
+  ["subscribe", "ffrtmp.stored.node.edge-2", "may not"],
+  ["subscribe", "ffrtmp.stored.>", "may not"],
+  ["publish", "ffrtmp.stored.policy.canary", "may not"],
   ["subscribe", "ffrtmp.node.edge-2", "may not"],
   ["subscribe", "ffrtmp.result.*", "may not"],
   // The operator.

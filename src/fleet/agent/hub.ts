@@ -23,9 +23,10 @@ import {
   nodeSubject,
   RESULTS,
   resultSubject,
+  storedSubject,
 } from "../messages/subjects.ts";
 import type { NodeConfig } from "../nodeConfig.ts";
-import type { DocumentHub } from "./documentFollower.ts";
+import type { DocumentHub, HubDocument } from "./documentFollower.ts";
 import { Interruption } from "./interruption.ts";
 
 /** How long an answer is awaited. Links of edges have round trips of seconds at times. */
@@ -150,24 +151,21 @@ export class Hub implements ChainHub, DocumentHub {
     return seq;
   }
 
-  async readDocument(subject: string): Promise<Uint8Array | undefined> {
+  async readDocument(subject: string): Promise<HubDocument | undefined> {
     const message = await this.request(documentRequest(subject), { stream: DOCUMENTS });
     const code = message.headers?.code ?? 0;
     if (code === NOT_FOUND) return undefined;
     if (code !== 0)
       throw new Error(`the hub cannot read ${subject}: ${code} ${message.headers?.description}`);
-    return message.data;
+    return { bytes: message.data, seq: sequenceOf(message) };
   }
 
   /** The client subscribes again when the connection is back. */
-  followDocuments(
-    subjects: readonly string[],
-    onDocument: (subject: string, bytes: Uint8Array) => void,
-  ): void {
+  followDocuments(subjects: readonly string[], onStored: (subject: string, seq: number) => void): void {
     for (const subject of subjects)
-      this.#connection.subscribe(subject, {
+      this.#connection.subscribe(storedSubject(subject), {
         callback: (error, message) => {
-          if (error === null) onDocument(message.subject, message.data);
+          if (error === null) onStored(message.headers?.get("Nats-Subject") ?? "", sequenceOf(message));
         },
       });
   }
@@ -236,8 +234,13 @@ function lossError(): Error {
   return new Error("the connection ended before the hub answered");
 }
 
+/** The number of a message in its stream, as an answer or a notice of the hub has it; NaN: it has none. */
+function sequenceOf(message: Msg): number {
+  return Number(message.headers?.get("Nats-Sequence") || Number.NaN);
+}
+
 function headOf(message: Msg): Head {
-  const streamSeq = Number(message.headers?.get("Nats-Sequence"));
+  const streamSeq = sequenceOf(message);
   const parsed = chainHead.safeParse(jsonOf(message));
   if (!parsed.success || !Number.isSafeInteger(streamSeq))
     throw new Error("the last message with results of this node is of another program, or of a later ffrtmp");
