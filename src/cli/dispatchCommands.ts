@@ -1,4 +1,4 @@
-import { Argument, type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import { DEFAULT_SLOTS, MAX_SLOTS } from "../fleet/dispatch/slots.ts";
 import type { CommandDefinition } from "./commandDefinition.ts";
 import { addDirOption, poolNames } from "./options/fleetOptions.ts";
@@ -71,14 +71,6 @@ export const DISPATCH_COMMANDS: Record<string, CommandDefinition> = {
         load: async () => (await import("./commands/fleet/templateCheck.ts")).checkTemplate,
       },
     },
-  },
-  key: {
-    description: "print the public key that nodes trust for jobs, or for policies and cordons",
-    define: (command) =>
-      addDirOption(command)
-        .addArgument(new Argument("<purpose>", "what the key signs").choices(["jobs", "policy"]))
-        .option("--key <file>", "read the secret key from this file"),
-    load: async () => (await import("./commands/fleet/key.ts")).key,
   },
 };
 

@@ -15,6 +15,7 @@ import type { ChainHub } from "../chain/sender.ts";
 import { connect } from "../client/connect.ts";
 import { lacksDispatch } from "../hub/serverVersion.ts";
 import { chainHead } from "../messages/results.ts";
+import { WRONG_LAST_SEQUENCE } from "../messages/storeErrors.ts";
 import {
   DOCUMENTS,
   documentRequest,
@@ -38,11 +39,6 @@ const MAX_PINGS_OUT = 2;
 /** Each wait is between the half and the whole, so that a thousand nodes do not return in one moment. */
 const RECONNECT_WAIT_MS = 2000;
 
-/**
- * "wrong last sequence", and the same without a number. Source: JSStreamWrongLastSequenceErrF and
- * JSStreamWrongLastSequenceConstantErr in server/errors.json of nats-server.
- */
-export const WRONG_LAST_SEQUENCE = [10_071, 10_164];
 /** The status of an answer to a direct get where there is no message. */
 export const NOT_FOUND = 404;
 

@@ -1,4 +1,3 @@
-import { hostname, userInfo } from "node:os";
 import type { JobRecord } from "../../../fleet/hub/dispatch/attempts.ts";
 import { lastAttempt, stateOfJob } from "../../../fleet/hub/dispatch/attempts.ts";
 import {
@@ -19,6 +18,7 @@ import { Refusal } from "../../../jobs/errors.ts";
 import { oneLine } from "../../../sys/visibleText.ts";
 import { printErr, printOut, warn } from "../../output/messages.ts";
 import type { FleetFlags } from "./init.ts";
+import { operatorName } from "./operator.ts";
 import { checkJobId, unknownJob } from "./queue.ts";
 import { checkNodeName, withHub } from "./session.ts";
 
@@ -169,5 +169,5 @@ function withJob(
 }
 
 function operator(hubNowMs: number): { by: string; hubNowMs: number } {
-  return { by: `${userInfo().username}@${hostname()}`, hubNowMs };
+  return { by: operatorName(), hubNowMs };
 }

@@ -1,5 +1,4 @@
 import { readFileSync } from "node:fs";
-import { hostname, userInfo } from "node:os";
 import { makeJob, makeJobs } from "../../../fleet/hub/dispatch/jobInput.ts";
 import { submitJobs } from "../../../fleet/hub/dispatch/submit.ts";
 import { type FleetDirectory, poolsOf } from "../../../fleet/hub/fleetDirectory.ts";
@@ -9,6 +8,7 @@ import { describeErrno } from "../../../sys/errno.ts";
 import { oneLine } from "../../../sys/visibleText.ts";
 import { printJson, printOut, warn } from "../../output/messages.ts";
 import type { FleetFlags } from "./init.ts";
+import { operatorName } from "./operator.ts";
 import { withHub } from "./session.ts";
 
 interface SubmitFlags extends FleetFlags {
@@ -53,7 +53,7 @@ async function readJobs(template: string | undefined, flags: SubmitFlags): Promi
   const given = { template, pool, params, id, attempts, rerun, not_before: notBefore, expires, labels };
   const input = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   const nowMs = Date.now();
-  const by = `${userInfo().username}@${hostname()}`;
+  const by = operatorName();
   if (from !== undefined) {
     if (id !== undefined)
       throw new Refusal("--id names one job, and --from contains many: put the ids into the file");

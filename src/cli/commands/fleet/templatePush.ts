@@ -1,4 +1,3 @@
-import { hostname, userInfo } from "node:os";
 import { basename } from "node:path";
 import { parseTemplate } from "../../../fleet/dispatch/template.ts";
 import { describeFaults } from "../../../fleet/dispatch/yamlFile.ts";
@@ -11,6 +10,7 @@ import { readPolicyFile } from "../../../policy/file/read.ts";
 import { oneLine } from "../../../sys/visibleText.ts";
 import { printOut } from "../../output/messages.ts";
 import type { FleetFlags } from "./init.ts";
+import { operatorName } from "./operator.ts";
 import { withHub } from "./session.ts";
 
 interface PushFlags extends FleetFlags {
@@ -36,7 +36,7 @@ export async function pushTemplate(path: string, flags: PushFlags): Promise<numb
     // Rises as long as the clock of the operator does, on whichever machine that is.
     serial: at.getTime(),
     yaml: read.text,
-    by: `${userInfo().username}@${hostname()}`,
+    by: operatorName(),
     at: at.toISOString(),
   };
   await withHub(flags, async (connection, directory) => {
