@@ -70,7 +70,7 @@ export const FLEET_CONTROL_COMMANDS: Record<string, CommandDefinition> = {
       addKeyOption(addDirOption(command))
         .argument("<node>", "name of the node")
         .option("--reason <text>", "record this reason, which ffrtmp fleet ps shows (default: drain)")
-        .option("--wait", "wait until no job of the fleet runs there")
+        .option("--wait", "wait until no job of the fleet runs or is claimed there")
         .option("--timeout <time>", "stop waiting after this time, and exit with 124", parseWaitTime),
     load: async () => (await import("./commands/fleet/drain.ts")).drain,
   },

@@ -1,8 +1,10 @@
 import { expect } from "bun:test";
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { FleetDirectory } from "../../src/fleet/hub/fleetDirectory.ts";
+import { readStream } from "../../src/fleet/hub/readStream.ts";
 import { createSigningKey } from "../../src/fleet/keys/signingKey.ts";
 import type { DesiredBody } from "../../src/fleet/messages/control.ts";
+import { nodeMessage } from "../../src/fleet/messages/node.ts";
 import { signDocument } from "../../src/fleet/messages/signed.ts";
 import { desiredSubject } from "../../src/fleet/messages/subjects.ts";
 import { FleetHub } from "../support/fleet/fleetHub.ts";
@@ -179,8 +181,33 @@ testWithHub("a node drains: the jobs of the fleet end by themselves, and others 
   const { code, stdout, stderr } = await drained;
   expect([code, stdout]).toEqual([
     0,
-    expect.stringContaining("no job of the fleet runs there; 1 other job runs on"),
+    expect.stringContaining("no job of the fleet runs or is claimed there; 1 other job runs on"),
   ]);
   expect(stderr).toContain("1 job of the fleet runs there; 1 other job runs on");
   expect(isRunning(other)).toBe(true);
+});
+
+testWithHub("what claims jobs obeys the cordon that the node reports, wherever its claims are", async () => {
+  const hub = await FleetHub.start(sandbox());
+  const node = await PolicyNode.join(sandbox(), hub, "edge-1");
+  sandbox().adoptState(node.state);
+  // There is no claim without a ledger.
+  await node.run("run", "--job-id", "first", "--", "true");
+  const accept = `${node.etc}/accept.yaml`;
+  const trusted = [createSigningKey().publicKey];
+  writeFileSync(accept, JSON.stringify({ v: 1, pools: ["live"], slots: 1, as: "nobody", trusted }));
+  await node.startAgent("--accept", accept, "--agent-state", sandbox().path("claims"));
+  const dispatch = async () => {
+    const connection = await hub.admin();
+    try {
+      const { messages } = await readStream(connection, "NODES", nodeMessage, { onlyLast: true });
+      return messages[0]?.message?.dispatch;
+    } finally {
+      await connection.close();
+    }
+  };
+  await until("the node asks for jobs", async () => (await dispatch())?.state === "failing");
+  await hub.must("cordon", "edge-1", "--reason", "new disk");
+  await until("it does no longer", async () => (await dispatch())?.state === "cordoned");
+  expect((await dispatch())?.why).toContain("new disk");
 });

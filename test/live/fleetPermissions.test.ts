@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect } from "bun:test";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { DirectMsgHeaders, jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { headers, type NatsConnection, PermissionViolationError } from "@nats-io/nats-core";
 import type { Invite } from "../../src/fleet/hub/invite.ts";
@@ -7,7 +8,7 @@ import { makeAuthority } from "../../src/fleet/keys/authority.ts";
 import { createNKey } from "../../src/fleet/keys/nkey.ts";
 import { connectAsNode, FleetHub } from "../support/fleet/fleetHub.ts";
 import { lacksNatsServer } from "../support/fleet/natsProgram.ts";
-import { Sandbox, testIf } from "../support/sandbox.ts";
+import { Sandbox, testIf, until } from "../support/sandbox.ts";
 
 /** What the node `edge-1` of the pool `live` may and may not do, besides a node `edge-2` of the pools `live` and `batch`. */
 const PERMISSIONS: [verb: "publish" | "subscribe", subject: string, permission: "may" | "may not"][] = [
@@ -22,9 +23,9 @@ const PERMISSIONS: [verb: "publish" | "subscribe", subject: string, permission: 
   ["publish", "$JS.API.DIRECT.GET.KV_FLEET.$KV.FLEET.policy.canary", "may"],
   ["publish", "$JS.API.DIRECT.GET.KV_FLEET.$KV.FLEET.template.hls", "may"],
   ["publish", "$JS.API.DIRECT.GET.KV_FLEET.$KV.FLEET.node.edge-1", "may"],
-  ["subscribe", "$KV.FLEET.policy.*", "may"],
-  ["subscribe", "$KV.FLEET.policy.canary", "may"],
-  ["subscribe", "$KV.FLEET.node.edge-1", "may"],
+  ["subscribe", "ffrtmp.stored.policy.*", "may"],
+  ["subscribe", "ffrtmp.stored.policy.canary", "may"],
+  ["subscribe", "ffrtmp.stored.node.edge-1", "may"],
   // Another node.
   ["publish", "ffrtmp.node.edge-2", "may not"],
   ["publish", "ffrtmp.result.edge-2", "may not"],
@@ -33,7 +34,9 @@ const PERMISSIONS: [verb: "publish" | "subscribe", subject: string, permission: 
   ["publish", "$JS.API.DIRECT.GET.KV_FLEET.$KV.FLEET.node.edge-2", "may not"],
   ["publish", "_INBOX.edge-2.abc.1", "may not"],
   ["subscribe", "_INBOX.edge-2.>", "may not"],
-  ["subscribe", "$KV.FLEET.node.edge-2", "may not"],
+  ["subscribe", "ffrtmp.stored.node.edge-2", "may not"],
+  ["subscribe", "ffrtmp.stored.>", "may not"],
+  ["publish", "ffrtmp.stored.policy.canary", "may not"],
   ["subscribe", "ffrtmp.node.edge-2", "may not"],
   ["subscribe", "ffrtmp.result.*", "may not"],
   // The operator.
@@ -282,4 +285,42 @@ testIf(lacks)("only keys of the fleet connect, only to its own hub, and only wit
   await expect(connectAsNode({ ...invite, authority })).rejects.toThrow(
     "another authority made its certificate",
   );
+  // The same server, under an address that its certificate does not have.
+  const elsewhere = { ...invite, hub: [`tls://127.0.0.2:${hub.port}`] };
+  await expect(connectAsNode(elsewhere)).rejects.toThrow("its certificate is for another name");
 });
+
+testIf(lacks)(
+  "a connection to a server that is stuck gives its socket back, with what waits in it",
+  async () => {
+    for (const messages of [0, 100]) {
+      const node = await connectAsNode(invite);
+      await node.flush();
+      const open = countSockets();
+      process.kill(serverPid(), "SIGSTOP");
+      try {
+        for (let count = 0; count < messages; count++)
+          node.publish("ffrtmp.node.edge-1", new Uint8Array(200_000));
+        await node.close();
+        await until("the socket is closed", () => countSockets() < open);
+      } finally {
+        process.kill(serverPid(), "SIGCONT");
+      }
+    }
+  },
+);
+
+function serverPid(): number {
+  return Number(readFileSync(`${hub.directory}/hub/nats-server.pid`, "utf8"));
+}
+
+function countSockets(): number {
+  return readdirSync("/proc/self/fd").filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).startsWith("socket:");
+    } catch {
+      // The one of this listing.
+      return false;
+    }
+  }).length;
+}

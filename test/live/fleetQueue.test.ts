@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout } from "bun:test";
 import { writeFileSync } from "node:fs";
+import { cancel } from "../../src/fleet/hub/dispatch/intervene.ts";
+import { readClaims } from "../../src/fleet/hub/dispatch/readJobs.ts";
 import { createSigningKey } from "../../src/fleet/keys/signingKey.ts";
 import { ClaimingNode } from "../support/fleet/claimingNode.ts";
 import { FleetHub } from "../support/fleet/fleetHub.ts";
@@ -253,6 +255,21 @@ live("requeue offers the next attempt of what is over, and only with --lost what
   expect(await stateOf("r-3")).toBe("missing");
   expect(await hub.must("requeue", "r-3")).toContain("r-3 is offered as r-3.1");
   expect(await stateOf("r-3")).toBe("offered, offered null");
+});
+
+live("a cancellation that is there already is no claim of a node", async () => {
+  await hub.must("submit", "hls", "--pool", "cancel", "--id", "c-3");
+  const admin = await hub.admin();
+  try {
+    const { records, hubNowMs } = await readClaims(admin, { jobs: ["c-3"] });
+    const record = records.get("c-3");
+    if (record === undefined) throw new Error("no record");
+    // As of a try whose answer was lost, or of two operators.
+    for (const by of ["ops", "ops", "other"])
+      expect(await cancel(admin, record, { by, hubNowMs })).toBe("cancelled");
+  } finally {
+    await admin.close();
+  }
 });
 
 live("cancel withdraws what no node has claimed, also an offer that is on its way", async () => {

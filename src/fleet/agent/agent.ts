@@ -5,6 +5,7 @@ import { DocumentFollower } from "./documentFollower.ts";
 import type { DocumentKeeper } from "./documentKeeper.ts";
 import { FaultLog } from "./faultLog.ts";
 import { Hub, isKeyRefused } from "./hub.ts";
+import { Interruption } from "./interruption.ts";
 import { type AgentLedger, LedgerFault } from "./nodeLedger.ts";
 import type { NodeFacts, SenderState } from "./nodeState.ts";
 import { CHANGE_INTERVAL_MS, StatePublisher } from "./statePublisher.ts";
@@ -48,7 +49,7 @@ export interface AgentOptions {
  */
 export class FleetAgent {
   readonly #options: AgentOptions;
-  readonly #stopped = Promise.withResolvers<void>();
+  readonly #stopped = new Interruption();
   #isStopped = false;
   #wake = Promise.withResolvers<void>();
   readonly #state: SenderState = { sent: undefined, isDiverged: false, fault: undefined };
@@ -64,7 +65,7 @@ export class FleetAgent {
 
   stop(): void {
     this.#isStopped = true;
-    this.#stopped.resolve();
+    this.#stopped.fire();
     this.#options.dispatcher.wake();
   }
 
@@ -258,13 +259,7 @@ export class FleetAgent {
 
   /** Waits, and not after `stop`. */
   async #pause(ms: number): Promise<void> {
-    if (ms <= 0) return;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const elapsed = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, ms);
-    });
-    await Promise.race([elapsed, this.#stopped.promise]);
-    clearTimeout(timer);
+    if (ms > 0 && !this.#isStopped) await this.#stopped.sleep(ms);
   }
 }
 

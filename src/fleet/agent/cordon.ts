@@ -3,6 +3,8 @@ import * as z from "zod/mini";
 import { describeErrno, errnoOf } from "../../sys/errno.ts";
 import { type DesiredBody, desiredBody } from "../messages/control.ts";
 import { isDocumentFault, openDocument } from "../messages/signed.ts";
+import type { NodeConfig } from "../nodeConfig.ts";
+import { desiredFile, localCordonFile, trustedFile } from "../nodeFiles.ts";
 import { keptDocument } from "../trust/kept.ts";
 import { readTrustedKeys } from "../trust/trustedKeys.ts";
 
@@ -22,6 +24,18 @@ export interface CordonFiles {
   readonly desired: string;
   /** See `trustedFile`. */
   readonly trusted: string;
+}
+
+/** Returns the files of a node. What claims jobs and what reports the node read the same ones. */
+export function cordonFiles({
+  directory,
+  stateDirectory,
+}: Pick<NodeConfig, "directory" | "stateDirectory">): CordonFiles {
+  return {
+    local: localCordonFile(directory),
+    desired: desiredFile(stateDirectory),
+    trusted: trustedFile(directory),
+  };
 }
 
 // {"v": 1, "reason": "disk is being replaced", "by": "root", "at": "2026-11-28T03:00:00.000Z"}

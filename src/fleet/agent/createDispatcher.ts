@@ -1,5 +1,5 @@
 import { existsSync, statSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { Refusal } from "../../jobs/errors.ts";
 import type { Job } from "../../jobs/model/job.ts";
 import { bootIdOf, isOpen } from "../../jobs/model/job.ts";
@@ -17,14 +17,15 @@ import {
 } from "../dispatch/spool.ts";
 import type { LedgerAttempt } from "../dispatch/standing.ts";
 import { readTemplate, templateDirectory } from "../dispatch/template.ts";
-import { claimsDirectory, desiredFile, localCordonFile, trustedFile } from "../nodeFiles.ts";
-import { readCordon } from "./cordon.ts";
+import type { NodeConfig } from "../nodeConfig.ts";
+import { claimsDirectory } from "../nodeFiles.ts";
+import { cordonFiles, readCordon } from "./cordon.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import type { JobQueue } from "./jobQueue.ts";
 import type { NodeLedger } from "./nodeLedger.ts";
 import type { NodeFacts } from "./nodeState.ts";
 
-/** Where the parts of dispatch have their files. Root's templates and cordon are beside its permission. */
+/** Where the parts of dispatch have their files. Root's templates are beside its permission. */
 export interface DispatchFiles {
   /** Root's permission: see `acceptFile`. */
   readonly accept: string;
@@ -60,7 +61,7 @@ export function createDispatcher(
       readRunner: (name) => runner.read(name),
     },
     accept: () => readAcceptance(files.accept),
-    cordon: () => cordonOf(config.node, files),
+    cordon: () => cordonOf(config),
     refuses: ({ template }, _, { signedTemplates }) => lacksTemplate(template, templates, signedTemplates),
     bringTemplate: async (queue, { template }, { signedTemplates }) =>
       signedTemplates && !existsSync(join(templates, `${template}.yaml`))
@@ -71,13 +72,8 @@ export function createDispatcher(
   });
 }
 
-function cordonOf(node: string, { accept, agentState }: DispatchFiles): string | undefined {
-  const directory = dirname(accept);
-  const cordon = readCordon(node, {
-    local: localCordonFile(directory),
-    desired: desiredFile(agentState),
-    trusted: trustedFile(directory),
-  });
+function cordonOf(config: NodeConfig): string | undefined {
+  const cordon = readCordon(config.node, cordonFiles(config));
   return cordon === undefined ? undefined : `${cordon.reason} (by ${cordon.by})`;
 }
 

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { policySubject } from "../messages/subjects.ts";
-import { DocumentFollower, type DocumentHub } from "./documentFollower.ts";
+import { DocumentFollower, type DocumentHub, type HubDocument } from "./documentFollower.ts";
 import { DocumentKeeper } from "./documentKeeper.ts";
 
 let root: string;
@@ -14,27 +14,30 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(root, { recursive: true }));
 
-/** A hub that tells its subscribers before it stores. */
+/** A hub of several servers, of which the one that answers can lack what another one has stored. */
 class SlowHub implements DocumentHub {
-  #stored = "first";
-  #tell: (subject: string, bytes: Uint8Array) => void = () => {};
+  #stored = { bytes: Buffer.from("first"), seq: 1 };
+  #tell: (subject: string, seq: number) => void = () => {};
   reads = 0;
+  isConnected = true;
+  fault: string | undefined;
 
-  async readDocument(subject: string): Promise<Uint8Array | undefined> {
+  async readDocument(subject: string): Promise<HubDocument | undefined> {
     this.reads++;
-    return subject === policySubject("stable") ? Buffer.from(this.#stored) : undefined;
+    if (this.fault !== undefined) throw new Error(this.fault);
+    return subject === policySubject("stable") ? this.#stored : undefined;
   }
 
-  followDocuments(_: readonly string[], onDocument: (subject: string, bytes: Uint8Array) => void): void {
-    this.#tell = onDocument;
+  followDocuments(_: readonly string[], onStored: (subject: string, seq: number) => void): void {
+    this.#tell = onStored;
   }
 
-  tell(text: string): void {
-    this.#tell(policySubject("stable"), Buffer.from(text));
+  tell(seq: number, ring = "stable"): void {
+    this.#tell(policySubject(ring), seq);
   }
 
-  store(text: string): void {
-    this.#stored = text;
+  store(text: string, seq: number): void {
+    this.#stored = { bytes: Buffer.from(text), seq };
   }
 }
 
@@ -54,23 +57,45 @@ async function settle(hub: SlowHub, reads: number): Promise<void> {
   await Bun.sleep(5);
 }
 
-test("a document that is told before it is stored is read when it is", async () => {
+test("a document is read once when it is stored", async () => {
   const hub = new SlowHub();
   const { placed, faults } = follow(hub);
   await settle(hub, 2);
-  hub.tell("second");
+  hub.store("second", 2);
+  hub.tell(2);
+  await settle(hub, 4);
+  await Bun.sleep(150);
+  expect([placed(), hub.reads, faults]).toEqual(["second", 4, []]);
+});
+
+test("where the server that answers lacks it, it is read until it is there", async () => {
+  const hub = new SlowHub();
+  const { placed, faults } = follow(hub);
+  await settle(hub, 2);
+  hub.tell(2);
   await settle(hub, 4);
   expect(placed()).toBe("first");
-  hub.store("second");
+  hub.store("second", 2);
   await settle(hub, 6);
   expect([placed(), faults]).toEqual(["second", []]);
 });
 
-test("a document that the hub refused after it was told is not placed", async () => {
+test("a policy of another ring is not read", async () => {
   const hub = new SlowHub();
-  const { placed } = follow(hub);
+  follow(hub);
   await settle(hub, 2);
-  hub.tell("refused");
-  await settle(hub, 6);
-  expect(placed()).toBe("first");
+  hub.tell(2, "canary");
+  await Bun.sleep(20);
+  expect(hub.reads).toBe(2);
+});
+
+test("a reading that the end of the connection interrupts is no fault, and any other failure is", async () => {
+  const hub = new SlowHub();
+  hub.fault = "no stream";
+  const { faults } = follow(hub);
+  await settle(hub, 1);
+  hub.isConnected = false;
+  hub.tell(2);
+  await settle(hub, 2);
+  expect(faults).toEqual(["cannot read the documents of the fleet: no stream"]);
 });

@@ -3,20 +3,28 @@ import type { DocumentKeeper } from "./documentKeeper.ts";
 
 /** The part of the hub that has the signed documents. */
 export interface DocumentHub {
+  /** `false` after its end, and while the connection is lost: all is read again when it returns. */
+  readonly isConnected: boolean;
   /** Returns the last document at a subject; `undefined`: there is none. */
-  readDocument(subject: string): Promise<Uint8Array | undefined>;
-  /** Calls back with each document that is stored from now on, as long as the connection lasts. */
-  followDocuments(
-    subjects: readonly string[],
-    onDocument: (subject: string, bytes: Uint8Array) => void,
-  ): void;
+  readDocument(subject: string): Promise<HubDocument | undefined>;
+  /**
+   * Calls back with the subject and the number of each document that is stored from now on, as long as the connection lasts.
+   * `subjects`: those of the documents.
+   */
+  followDocuments(subjects: readonly string[], onStored: (subject: string, seq: number) => void): void;
 }
 
-/** How long the hub can take to store a message. It writes each to the disk. */
-const STORE_WAITS_MS = [0, 100, 500, 2000, 10_000];
+/** A document as the hub has it, and its number in the stream. */
+export interface HubDocument {
+  readonly bytes: Uint8Array;
+  readonly seq: number;
+}
 
-/** The documents that the hub has, by their subjects. */
-type Read = Map<string, Uint8Array>;
+/** How long a server of the hub can take to have what another one has stored. Any of them answers. */
+const COPY_WAITS_MS = [0, 100, 500, 2000, 10_000];
+
+/** The numbers of the documents that were read, by their subjects. */
+type Read = Map<string, number>;
 
 export interface FollowerEvents {
   /** The wishes of the operator for this node may have changed. */
@@ -46,9 +54,9 @@ export class DocumentFollower {
   /** Subscribes before it reads, so that no document falls between. */
   start(): void {
     // Every ring: the operator can move the node to another one.
-    this.#hub.followDocuments([desiredSubject(this.#node), policySubject("*")], (subject, bytes) => {
+    this.#hub.followDocuments([desiredSubject(this.#node), policySubject("*")], (subject, seq) => {
       const isMine = subject === desiredSubject(this.#node) || subject === policySubject(this.#keeper.ring);
-      if (isMine) void this.#awaitStored(subject, bytes);
+      if (isMine) void this.#readFrom(subject, seq);
     });
     this.refresh();
   }
@@ -57,15 +65,12 @@ export class DocumentFollower {
     void this.#read();
   }
 
-  /**
-   * A message reaches its subscribers before the hub has stored it, and also if the hub then refuses it, as of two pushes at once.
-   * So it says only that there may be something to read.
-   */
-  async #awaitStored(subject: string, bytes: Uint8Array): Promise<void> {
-    for (const waitMs of STORE_WAITS_MS) {
+  /** Reads until the answer is from a server that has the document with this number, or a later one. */
+  async #readFrom(subject: string, seq: number): Promise<void> {
+    for (const waitMs of COPY_WAITS_MS) {
       await Bun.sleep(waitMs);
       const read = await this.#read();
-      if (read === undefined || isSame(read.get(subject), bytes)) return;
+      if (read === undefined || (read.get(subject) ?? 0) >= seq) return;
     }
   }
 
@@ -73,7 +78,8 @@ export class DocumentFollower {
   #read(): Promise<Read | undefined> {
     const reading = this.#reading.then(() =>
       this.#readAll().catch((error) => {
-        this.#on.fault(messageOf(error));
+        // The end of the connection is reported by who notices it, and is no fault where the agent itself ends.
+        if (this.#hub.isConnected) this.#on.fault(messageOf(error));
         return undefined;
       }),
     );
@@ -84,10 +90,10 @@ export class DocumentFollower {
   async #readAll(): Promise<Read> {
     const read: Read = new Map();
     const readOne = async (subject: string, use: (bytes: Uint8Array) => string | undefined) => {
-      const bytes = await this.#hub.readDocument(subject);
-      if (bytes === undefined) return;
-      read.set(subject, bytes);
-      this.#report(use(bytes));
+      const document = await this.#hub.readDocument(subject);
+      if (document === undefined) return;
+      read.set(subject, document.seq);
+      this.#report(use(document.bytes));
     };
     await readOne(desiredSubject(this.#node), (bytes) => this.#keeper.keepDesired(bytes));
     // Of the ring that the document before may have named.
@@ -99,10 +105,6 @@ export class DocumentFollower {
   #report(fault: string | undefined): void {
     if (fault !== undefined) this.#on.fault(fault);
   }
-}
-
-function isSame(a: Uint8Array | undefined, b: Uint8Array): boolean {
-  return a !== undefined && Buffer.compare(a, b) === 0;
 }
 
 function messageOf(error: unknown): string {

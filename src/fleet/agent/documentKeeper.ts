@@ -2,9 +2,10 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { describeErrno } from "../../sys/errno.ts";
 import { desiredBody } from "../messages/control.ts";
 import { MAX_MESSAGE_BYTES } from "../messages/limits.ts";
+import { parseJson } from "../messages/parseJson.ts";
 import { isDocumentFault, openDocument, signedDocument } from "../messages/signed.ts";
 import type { NodeConfig } from "../nodeConfig.ts";
-import { desiredFile, localCordonFile, placedPolicyFile, trustedFile } from "../nodeFiles.ts";
+import { placedPolicyFile } from "../nodeFiles.ts";
 import { writeWhole } from "../trust/durableFile.ts";
 import {
   compareWithKept,
@@ -15,7 +16,7 @@ import {
   NOTHING_KEPT,
 } from "../trust/kept.ts";
 import { readTrustedKeys } from "../trust/trustedKeys.ts";
-import { type Cordon, type CordonFiles, readCordon, readDesired } from "./cordon.ts";
+import { type Cordon, type CordonFiles, cordonFiles, readCordon, readDesired } from "./cordon.ts";
 
 /** Files of the agent that `ffrtmp watch` and the operator of the machine read. */
 const FILE_MODE = 0o644;
@@ -38,11 +39,7 @@ export class DocumentKeeper {
 
   constructor(config: Pick<NodeConfig, "node" | "ring" | "directory" | "stateDirectory">) {
     this.#config = config;
-    this.#files = {
-      local: localCordonFile(config.directory),
-      desired: desiredFile(config.stateDirectory),
-      trusted: trustedFile(config.directory),
-    };
+    this.#files = cordonFiles(config);
   }
 
   /** Returns the ring whose policy the node is to have. */
@@ -116,13 +113,5 @@ function hasContent(file: string, bytes: Uint8Array): boolean {
     return readFileSync(file).equals(bytes);
   } catch {
     return false;
-  }
-}
-
-function parseJson(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder().decode(bytes));
-  } catch {
-    return undefined;
   }
 }

@@ -15,6 +15,7 @@ import type { ChainHub } from "../chain/sender.ts";
 import { connect } from "../client/connect.ts";
 import { lacksDispatch } from "../hub/serverVersion.ts";
 import { chainHead } from "../messages/results.ts";
+import { WRONG_LAST_SEQUENCE } from "../messages/storeErrors.ts";
 import {
   DOCUMENTS,
   documentRequest,
@@ -23,9 +24,11 @@ import {
   nodeSubject,
   RESULTS,
   resultSubject,
+  storedSubject,
 } from "../messages/subjects.ts";
 import type { NodeConfig } from "../nodeConfig.ts";
-import type { DocumentHub } from "./documentFollower.ts";
+import type { DocumentHub, HubDocument } from "./documentFollower.ts";
+import { Interruption } from "./interruption.ts";
 
 /** How long an answer is awaited. Links of edges have round trips of seconds at times. */
 const REQUEST_TIMEOUT_MS = 10_000;
@@ -36,11 +39,6 @@ const MAX_PINGS_OUT = 2;
 /** Each wait is between the half and the whole, so that a thousand nodes do not return in one moment. */
 const RECONNECT_WAIT_MS = 2000;
 
-/**
- * "wrong last sequence", and the same without a number. Source: JSStreamWrongLastSequenceErrF and
- * JSStreamWrongLastSequenceConstantErr in server/errors.json of nats-server.
- */
-export const WRONG_LAST_SEQUENCE = [10_071, 10_164];
 /** The status of an answer to a direct get where there is no message. */
 export const NOT_FOUND = 404;
 
@@ -64,8 +62,8 @@ export class Hub implements ChainHub, DocumentHub {
   readonly #node: string;
   #isConnected = true;
   #epoch = 0;
-  /** Rejects when the connection is lost. */
-  #loss = newLoss();
+  /** The connection is lost, or closed. */
+  readonly #loss = new Interruption();
 
   private constructor(connection: NatsConnection, node: string) {
     this.#connection = connection;
@@ -91,8 +89,7 @@ export class Hub implements ChainHub, DocumentHub {
         // The client reports each attempt that fails, too.
         if (!this.#isConnected) continue;
         this.#isConnected = false;
-        this.#loss.reject(new Error("the connection was lost before the hub answered"));
-        this.#loss = newLoss();
+        this.#loss.fire();
         on.loss();
       } else if (status.type === "reconnect") {
         this.#isConnected = true;
@@ -150,29 +147,29 @@ export class Hub implements ChainHub, DocumentHub {
     return seq;
   }
 
-  async readDocument(subject: string): Promise<Uint8Array | undefined> {
+  async readDocument(subject: string): Promise<HubDocument | undefined> {
     const message = await this.request(documentRequest(subject), { stream: DOCUMENTS });
     const code = message.headers?.code ?? 0;
     if (code === NOT_FOUND) return undefined;
     if (code !== 0)
       throw new Error(`the hub cannot read ${subject}: ${code} ${message.headers?.description}`);
-    return message.data;
+    return { bytes: message.data, seq: sequenceOf(message) };
   }
 
   /** The client subscribes again when the connection is back. */
-  followDocuments(
-    subjects: readonly string[],
-    onDocument: (subject: string, bytes: Uint8Array) => void,
-  ): void {
+  followDocuments(subjects: readonly string[], onStored: (subject: string, seq: number) => void): void {
     for (const subject of subjects)
-      this.#connection.subscribe(subject, {
+      this.#connection.subscribe(storedSubject(subject), {
         callback: (error, message) => {
-          if (error === null) onDocument(message.subject, message.data);
+          if (error === null) onStored(message.headers?.get("Nats-Subject") ?? "", sequenceOf(message));
         },
       });
   }
 
   async close(): Promise<void> {
+    // First, so that who awaits an answer knows why there is none.
+    this.#isConnected = false;
+    this.#loss.fire();
     await this.#connection.close();
   }
 
@@ -189,7 +186,7 @@ export class Hub implements ChainHub, DocumentHub {
     try {
       const options = { timeout: timeoutMs, ...rest };
       // The client would wait for an answer that cannot arrive.
-      return await Promise.race([this.#connection.request(subject, text, options), this.#loss.promise]);
+      return await this.#loss.guard(this.#connection.request(subject, text, options), lossError);
     } catch (error) {
       if (error instanceof RequestError && error.isNoResponders())
         throw new Error(`the hub has no stream ${stream}, or no leader for it`);
@@ -212,7 +209,7 @@ export class Hub implements ChainHub, DocumentHub {
     const timer = setTimeout(() => answer.resolve(undefined), timeoutMs);
     try {
       this.#connection.publish(subject, text, { reply: inbox });
-      return await Promise.race([answer.promise, this.#loss.promise]);
+      return await this.#loss.guard(answer.promise, lossError);
     } finally {
       clearTimeout(timer);
       subscription.unsubscribe();
@@ -229,15 +226,17 @@ export function isKeyRefused(error: unknown): boolean {
   );
 }
 
-function newLoss(): PromiseWithResolvers<never> {
-  const loss = Promise.withResolvers<never>();
-  // Most losses are while no answer is awaited.
-  loss.promise.catch(() => {});
-  return loss;
+function lossError(): Error {
+  return new Error("the connection ended before the hub answered");
+}
+
+/** The number of a message in its stream, as an answer or a notice of the hub has it; NaN: it has none. */
+function sequenceOf(message: Msg): number {
+  return Number(message.headers?.get("Nats-Sequence") || Number.NaN);
 }
 
 function headOf(message: Msg): Head {
-  const streamSeq = Number(message.headers?.get("Nats-Sequence"));
+  const streamSeq = sequenceOf(message);
   const parsed = chainHead.safeParse(jsonOf(message));
   if (!parsed.success || !Number.isSafeInteger(streamSeq))
     throw new Error("the last message with results of this node is of another program, or of a later ffrtmp");

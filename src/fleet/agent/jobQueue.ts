@@ -2,6 +2,7 @@ import { headers, type Msg } from "@nats-io/nats-core";
 import type { ClaimAnswer, ClaimHub } from "../dispatch/claimHub.ts";
 import type { AttemptName } from "../dispatch/spool.ts";
 import { attemptId, type Claim, claimMessage, type Loss, lossMessage, type Offer } from "../messages/job.ts";
+import { WRONG_LAST_SEQUENCE } from "../messages/storeErrors.ts";
 import {
   CLAIMS,
   claimSubject,
@@ -13,7 +14,7 @@ import {
   retrySubject,
   templateRequest,
 } from "../messages/subjects.ts";
-import { type Hub, NOT_FOUND, type PubAck, WRONG_LAST_SEQUENCE } from "./hub.ts";
+import { type Hub, NOT_FOUND, type PubAck } from "./hub.ts";
 
 // The agent speaks to JetStream in requests and headers, with the client's core alone. Source of the subjects and their answers:
 // https://docs.nats.io/reference/reference-protocols/nats_api_reference

@@ -16,6 +16,11 @@ export interface SignedOptions extends ConnectionOptions {
   readonly answerChallenge?: (challenge: string) => Promise<void>;
 }
 
+/** How long a connection may take to send what is left, and its end. */
+const LINGER_MS = 1000;
+/** A server says much less, and what does not speak NATS can say anything. */
+const MAX_INFO_BYTES = 64 * 1024;
+
 /** The INFO message, which a server sends before the handshake: https://docs.nats.io/reference/reference-protocols/nats-protocol#info */
 type ServerInfo = Parameters<typeof checkOptions>[0];
 
@@ -36,6 +41,8 @@ export class SocketTransport implements Transport {
   #isDone = false;
   #error: Error | undefined;
   #received: Uint8Array[] = [];
+  /** The length of the first line of the server. */
+  #infoBytes = 0;
   /** Settles when something was received, or the connection has ended. */
   #arrival = Promise.withResolvers<void>();
   /** Settles when the server closes the connection before it is made. */
@@ -90,12 +97,14 @@ export class SocketTransport implements Transport {
     else this.#write(this.#socket, frame);
   }
 
+  /** Also ends a connection that is being made: the client has waited long enough for it. */
   async close(error?: Error): Promise<void> {
-    this.#finish(error);
+    if (this.#isConnected) this.#finish(error);
+    else this.#giveUp(error);
   }
 
   disconnect(): void {
-    this.#finish(undefined);
+    void this.close();
   }
 
   closed(): Promise<Error | undefined> {
@@ -130,16 +139,21 @@ export class SocketTransport implements Transport {
       const received = Buffer.concat(this.#received);
       const line = extractProtocolMessage(received);
       if (line !== "") {
+        this.#infoBytes = Buffer.byteLength(line);
         const info = INFO.exec(line)?.[1];
         if (info === undefined) throw new Error("the server does not speak NATS");
         return JSON.parse(info);
       }
+      if (received.length > MAX_INFO_BYTES) throw new Error("the server does not speak NATS");
       this.#arrival = Promise.withResolvers();
     }
   }
 
   /** The runtime checks the certificate, and whether it is for this name. */
   async #encrypt(plain: Socket<undefined>, name: string, authority: string | undefined): Promise<void> {
+    // The client could not tell it from what comes encrypted, and who can change the link can add it.
+    if (this.#received.reduce((sum, bytes) => sum + bytes.length, 0) > this.#infoBytes)
+      throw new Error("the server sent more than its first line before encryption");
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const [, encrypted] = plain.upgradeTLS({
       tls: {
@@ -191,6 +205,12 @@ export class SocketTransport implements Transport {
     };
   }
 
+  /** Nothing else would end a socket whose server accepts it and says nothing. */
+  #giveUp(error: Error | undefined): void {
+    this.#refusal.reject(error ?? new Error("the connection was given up"));
+    this.discard();
+  }
+
   #onClose(error: Error | undefined): void {
     this.#refusal.reject(this.#error ?? error ?? new Error("the server closed the connection"));
     this.#finish(error);
@@ -201,7 +221,10 @@ export class SocketTransport implements Transport {
     if (!this.#isConnected || this.#isDone) return;
     this.#error ??= error;
     this.#isDone = true;
-    this.#socket?.end();
+    // Not `end`: the runtime would keep the socket until the other end has answered, also after `terminate`.
+    if (this.#unsent.length === 0) this.#socket?.shutdown();
+    // Where the other end reads nothing any more, as behind a link that was cut, the socket would stay.
+    setTimeout(() => this.discard(), LINGER_MS).unref();
     this.#arrival.resolve();
     // The client first reads what has arrived: the server's reason is in its last message.
     setTimeout(() => this.#end.resolve(this.#error));

@@ -3,14 +3,13 @@ import type { NatsConnection } from "@nats-io/nats-core";
 import { Refusal } from "../../jobs/errors.ts";
 import { MAX_MESSAGE_BYTES } from "../messages/limits.ts";
 import { type SignedDocument, signedDocument } from "../messages/signed.ts";
+import { WRONG_LAST_SEQUENCE } from "../messages/storeErrors.ts";
 import { DOCUMENTS } from "../messages/subjects.ts";
 import { digestOf } from "../policy/selection.ts";
 import { readMessages } from "./readStream.ts";
 
 /** Subjects, headers and the client's own lines take a part of a message. */
 const MAX_DOCUMENT_BYTES = MAX_MESSAGE_BYTES - 4096;
-/** "wrong last sequence", and the same without a number: server/errors.json of nats-server. */
-const WRONG_LAST_SEQUENCE = [10_071, 10_164];
 
 /** A document as the hub has it. What is in it is not proven before its signature. */
 export interface StoredDocument {

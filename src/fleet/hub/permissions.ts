@@ -1,4 +1,15 @@
-import { CLAIMS, inboxPrefix, JOBS, nodeSubject, resultSubject, retrySubject } from "../messages/subjects.ts";
+import {
+  CLAIMS,
+  desiredSubject,
+  inboxPrefix,
+  JOBS,
+  nodeSubject,
+  policySubject,
+  resultSubject,
+  retrySubject,
+  storedSubject,
+  templateSubject,
+} from "../messages/subjects.ts";
 
 /** What a user of the server may publish and subscribe to: subjects, with `*` for one token and `>` for the rest. */
 export interface Permissions {
@@ -10,12 +21,14 @@ export interface Permissions {
 export const ADMIN_INBOX = "_INBOX._admin";
 
 /**
- * A node reports its own state and results, reads back the last of its own, and reads signed documents. In a pool, it also
+ * A node reports its own state and results, reads back the last of its own, reads signed documents, and is told when one is stored. In a pool, it also
  * takes jobs from the pool's queue, and writes and reads back its own claims and losses. Everything else is denied, as the
  * server does with a list that allows. `isClosed`: it takes no jobs, and does all the rest.
  */
 export function nodePermissions(node: string, pools: readonly string[] = [], isClosed = false): Permissions {
-  const documents = ["$KV.FLEET.policy.*", "$KV.FLEET.template.*", `$KV.FLEET.node.${node}`];
+  // Every ring: the operator can move the node to another one.
+  const followed = [policySubject("*"), desiredSubject(node)];
+  const documents = [...followed, templateSubject("*")];
   const own = { NODES: nodeSubject(node), RESULTS: resultSubject(node) };
   return {
     publish: [
@@ -25,7 +38,7 @@ export function nodePermissions(node: string, pools: readonly string[] = [], isC
       ...(pools.length > 0 ? claimRights(node) : []),
       ...pools.flatMap((pool) => poolRights(node, pool, isClosed)),
     ],
-    subscribe: [`${inboxPrefix(node)}.>`, ...documents],
+    subscribe: [`${inboxPrefix(node)}.>`, ...followed.map(storedSubject)],
   };
 }
 
@@ -58,7 +71,7 @@ export const NODE_EXPORTS = {
     `$JS.ACK.${JOBS}.*.>`,
   ],
   streamed: [`$JS.API.CONSUMER.MSG.NEXT.${JOBS}.*`],
-  streams: ["$KV.FLEET.>"],
+  streams: [storedSubject("$KV.FLEET.>")],
 } as const;
 
 /** The operator creates streams, reads all of them, and writes the documents, which are signed. */

@@ -9,6 +9,7 @@ import type { NatsConnection } from "@nats-io/nats-core";
 import type { z } from "zod";
 import { safeParse } from "zod/mini";
 import { Refusal } from "../../jobs/errors.ts";
+import { parseJson } from "../messages/parseJson.ts";
 
 /** A message of a node, as the hub has it. */
 export interface Stored<T> {
@@ -119,13 +120,5 @@ async function hubTime(connection: NatsConnection, stream: string): Promise<numb
       `the hub has no stream ${stream}`,
       "create the streams of the fleet: ffrtmp fleet setup",
     );
-  }
-}
-
-export function parseJson(data: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder().decode(data));
-  } catch {
-    return undefined;
   }
 }

@@ -10,7 +10,7 @@ import {
   type StreamUpdateConfig,
 } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
-import { CLAIMS, JOBS } from "../messages/subjects.ts";
+import { CLAIMS, JOBS, storedSubject } from "../messages/subjects.ts";
 import { explainFailure } from "./connection.ts";
 import { ensurePools } from "./pools.ts";
 import { lacksDispatch } from "./serverVersion.ts";
@@ -68,6 +68,8 @@ const STREAMS: Record<string, { fixed: Fixed; chosen: Chosen; created?: Partial<
       discard: DiscardPolicy.New,
       allow_direct: true,
       allow_rollup_hdrs: true,
+      // Nodes are told of each document when it is stored, and without its content: most of them are for others.
+      republish: { src: "$KV.FLEET.>", dest: storedSubject("$KV.FLEET.>"), headers_only: true },
     },
     chosen: { max_age: 0 },
     created: { deny_delete: true },

@@ -7,7 +7,7 @@ export const policyBody = z.object({
   v: z.literal(1),
   serial,
   ring: z.string(),
-  /** The share of the ring's nodes that it is for, by a hash of the node's name and the serial. */
+  /** The share of the ring's nodes that it is for, by a hash of the node's name and of the text. */
   percent: z.number().check(z.minimum(0), z.maximum(100)),
   /** After this time, no node begins to use it. A node that uses it already continues. */
   not_after: z.iso.datetime(),

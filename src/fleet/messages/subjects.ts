@@ -97,3 +97,8 @@ export function policySubject(ring: string): string {
 export function desiredSubject(node: string): string {
   return `$KV.FLEET.node.${node}`;
 }
+
+/** Where the hub says that it has stored a document: a message without content, whose headers have its number. */
+export function storedSubject(document: string): string {
+  return document.replace(/^\$KV\.FLEET\./, "ffrtmp.stored.");
+}

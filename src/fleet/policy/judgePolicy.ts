@@ -1,4 +1,5 @@
 import { type PolicyBody, policyBody } from "../messages/control.ts";
+import { parseJson } from "../messages/parseJson.ts";
 import { isDocumentFault, openDocument, type SignedDocument, signedDocument } from "../messages/signed.ts";
 import { compareWithKept, highestSerial, type Kept } from "../trust/kept.ts";
 import { digestOf, isSelected } from "./selection.ts";
@@ -50,12 +51,4 @@ export function judgePolicy(bytes: Uint8Array, to: PolicyRecipient): PolicyVerdi
 
 function refused(why: string, serial?: number): PolicyVerdict {
   return { verdict: "refused", why, ...(serial === undefined ? {} : { serial }) };
-}
-
-function parseJson(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder().decode(bytes));
-  } catch {
-    return undefined;
-  }
 }

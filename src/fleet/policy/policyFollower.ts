@@ -1,6 +1,7 @@
 import type { FleetPolicyReport } from "../../daemon/policyStore.ts";
 import { desiredBody, type PolicyBody, policyBody } from "../messages/control.ts";
 import { MAX_MESSAGE_BYTES } from "../messages/limits.ts";
+import { parseJson } from "../messages/parseJson.ts";
 import { isDocumentFault, openDocument } from "../messages/signed.ts";
 import type { NodeConfig } from "../nodeConfig.ts";
 import { desiredFile, placedPolicyFile, trustedFile } from "../nodeFiles.ts";
@@ -179,12 +180,4 @@ function readingOf(
 /** Root keeps the policy of the machine in force. */
 function withoutPolicy({ report }: FleetPolicyReading): FleetPolicyReading {
   return { inForce: undefined, report: { ...report, serial: null, in_force_ring: null } };
-}
-
-function parseJson(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder().decode(bytes));
-  } catch {
-    return undefined;
-  }
 }

@@ -47,10 +47,10 @@ export class PolicyNode {
     writeFileSync(this.config, stringify({ ...parse(readFileSync(this.config, "utf8")), ...change }));
   }
 
-  async startAgent(): Promise<void> {
+  async startAgent(...flags: string[]): Promise<void> {
     const log = this.#sandbox.path(`agent-${this.name}-${++this.#starts}.log`);
     this.#agentLog = log;
-    const args = ["fleet", "agent", "--config", this.config, "--state-path", this.state];
+    const args = ["fleet", "agent", "--config", this.config, "--state-path", this.state, ...flags];
     const stderr = openSync(log, "w");
     this.#agent = this.#sandbox.start(args, { stdout: "ignore", stderr, env: { FFRTMP_STATE: this.state } });
     await until(`the agent of ${this.name} is connected`, () =>

@@ -1,5 +1,4 @@
-import { FLEET_JOB_LABEL } from "../../../fleet/messages/job.ts";
-import type { NodeMessage } from "../../../fleet/messages/node.ts";
+import { drainState } from "../../../fleet/hub/drainState.ts";
 import { formatDuration } from "../../../jobs/duration.ts";
 import { firstSignal } from "../../../sys/ownSignals.ts";
 import { oneLine } from "../../../sys/visibleText.ts";
@@ -31,13 +30,13 @@ export async function drain(node: string, flags: DrainFlags): Promise<number> {
     let shown = "";
     for (;;) {
       const [reporting] = await readReports(connection, directory, node);
-      const state = stateOf(reporting?.report, desired.serial);
+      const state = drainState(reporting?.report, desired.serial);
       const isSilent = reporting?.node.state !== "up";
       const text = `${isSilent ? `${node} is ${reporting?.node.state ?? "not known"}: ` : ""}${state.text}`;
       if (text !== shown) printErr(oneLine(`  ${text}`));
       shown = text;
       if (state.isDrained && !isSilent) {
-        printOut(oneLine(`${node} is drained: no job of the fleet runs there${state.others}`));
+        printOut(oneLine(`${node} is drained: no job of the fleet runs or is claimed there${state.others}`));
         return 0;
       }
       if (performance.now() >= endMs) {
@@ -54,27 +53,4 @@ export async function drain(node: string, flags: DrainFlags): Promise<number> {
       return 128 + (signalNumber(signal) ?? 0);
     }
   });
-}
-
-/** `others`: the jobs that run there for other reasons, as the end of a sentence. */
-function stateOf(
-  report: NodeMessage | undefined,
-  serial: number,
-): { isDrained: boolean; text: string; others: string } {
-  if (report === undefined) return { isDrained: false, text: "it has not reported yet", others: "" };
-  if ((report.desired ?? 0) < serial || !report.cordoned)
-    return { isDrained: false, text: "it does not know of the cordon yet", others: "" };
-  if (report.fault !== null) return { isDrained: false, text: `it reports: ${report.fault}`, others: "" };
-  const ofFleet = report.jobs.filter(({ labels }) => labels[FLEET_JOB_LABEL] !== undefined).length;
-  // A report has room for 200 jobs, and the rest can be of any kind.
-  const unknown = report.more;
-  const count = report.jobs.length - ofFleet;
-  const others = count === 0 ? "" : `; ${count} other ${count === 1 ? "job runs" : "jobs run"} on`;
-  const isDrained = ofFleet === 0 && unknown === 0;
-  const more = unknown === 0 ? "" : `, and ${unknown} that it did not list`;
-  return {
-    isDrained,
-    text: `${ofFleet} ${ofFleet === 1 ? "job of the fleet runs" : "jobs of the fleet run"} there${more}${others}`,
-    others,
-  };
 }

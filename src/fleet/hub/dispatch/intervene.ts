@@ -4,6 +4,7 @@ import { Refusal } from "../../../jobs/errors.ts";
 import { attemptId, type Loss } from "../../messages/job.ts";
 import { CLAIMS, claimSubject, JOBS, lossSubject, OPERATOR } from "../../messages/subjects.ts";
 import type { Withdrawal } from "../../messages/submission.ts";
+import { readMessages } from "../readStream.ts";
 import { type Attempt, type JobRecord, lastAttempt, stateOfJob } from "./attempts.ts";
 import { storeOnce } from "./storeOnce.ts";
 import { offerAttempt } from "./submit.ts";
@@ -96,7 +97,7 @@ export async function requeue(
 
 /**
  * Withdraws a job that no node has claimed: the operator claims the attempt in place of a node, so that it is too late for all of
- * them. Returns the node that was faster; `undefined`: it is withdrawn.
+ * them. `claimed`: a node was faster.
  */
 export async function cancel(
   connection: NatsConnection,
@@ -114,9 +115,14 @@ export async function cancel(
     withdrawal,
     claimSubject(record.id, attempt, "*"),
   );
-  if (!isStored) return "claimed";
+  // An earlier try of this call, whose answer was lost, can have stored it, or another operator.
+  if (!isStored && !(await hasMessage(connection, subject))) return "claimed";
   if (last?.offerSeq !== undefined) await removeOffer(connection, last.offerSeq);
   return "cancelled";
+}
+
+async function hasMessage(connection: NatsConnection, subject: string): Promise<boolean> {
+  return (await readMessages(connection, CLAIMS, [subject])).messages.length > 0;
 }
 
 /** For tidiness alone: no node can claim it. */

@@ -3,6 +3,7 @@ import type { NatsConnection } from "@nats-io/nats-core";
 import { Refusal } from "../../../jobs/errors.ts";
 import { attemptId, claimMessage, lossMessage, offerMessage } from "../../messages/job.ts";
 import { nodeMessage } from "../../messages/node.ts";
+import { parseJson } from "../../messages/parseJson.ts";
 import {
   CLAIMS,
   claimSubject,
@@ -13,7 +14,7 @@ import {
 } from "../../messages/subjects.ts";
 import { submissionMessage, withdrawalMessage } from "../../messages/submission.ts";
 import { listJobs, listNodes } from "../nodes.ts";
-import { parseJson, type RawMessage, readMessages, readStream } from "../readStream.ts";
+import { type RawMessage, readMessages, readStream } from "../readStream.ts";
 import { attemptOnNode, listResults, storedResults } from "../results.ts";
 import { lacksDispatch } from "../serverVersion.ts";
 import {

@@ -1,12 +1,10 @@
-import { JetStreamApiCodes, JetStreamApiError, jetstream } from "@nats-io/jetstream";
+import { JetStreamApiError, jetstream } from "@nats-io/jetstream";
 import { errors, type NatsConnection } from "@nats-io/nats-core";
 import { Refusal } from "../../../jobs/errors.ts";
+import { WRONG_LAST_SEQUENCE } from "../../messages/storeErrors.ts";
 
 const TRIES = 3;
 const TIMEOUT_MS = 5000;
-
-/** The same without the number of the message that is in the way. Source: server/errors.json of nats-server. */
-const WRONG_LAST_SEQUENCE_CONSTANT = 10_164;
 
 /**
  * Stores a message if its subject has none, or if `among`, a subject with wildcards, has none. Returns false where there is one:
@@ -39,8 +37,5 @@ export async function storeOnce(
 }
 
 function isTaken(error: unknown): boolean {
-  return (
-    error instanceof JetStreamApiError &&
-    [JetStreamApiCodes.StreamWrongLastSequence as number, WRONG_LAST_SEQUENCE_CONSTANT].includes(error.code)
-  );
+  return error instanceof JetStreamApiError && WRONG_LAST_SEQUENCE.includes(error.code);
 }
