@@ -33,7 +33,10 @@ const FRESH_MS = 5000;
 const SAVE_INTERVAL_MS = 300_000;
 /** A burst of new jobs is governed before the first of them is read. */
 const FIRST_READING_MS = 100;
-/** A job that begins beside others is first read after this time: the next slice can be 10 s away. Many live shorter. */
+/**
+ * A job that begins beside others is first read after this time: the next slice can be 10 s away. Many live shorter. Each job is
+ * read again after the same time, because rates, and what competes with it, are known between two readings.
+ */
 const NEW_JOB_MS = 1000;
 /** Jobs are read in parts of this time, with a pause for events in between. Finding the cgroup of a new job takes 0.5 ms. */
 const PART_MS = 4;
@@ -89,6 +92,8 @@ export class UsageHistories {
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** The jobs that are to be read, and those that are new. */
   readonly #due = new Set<RunningJob["key"]>();
+  /** The jobs that were read once. */
+  readonly #readOnce = new Set<RunningJob["key"]>();
   #partTimer: ReturnType<typeof setTimeout> | undefined;
   #newJobsTimer: ReturnType<typeof setTimeout> | undefined;
   #slice = 0;
@@ -123,10 +128,7 @@ export class UsageHistories {
   wake(): void {
     if (this.#isStopped) return;
     if (this.#timer !== undefined) {
-      this.#newJobsTimer ??= setTimeout(() => {
-        this.#newJobsTimer = undefined;
-        this.#context.postponed.attempt(() => this.#readNewJobs());
-      }, NEW_JOB_MS).unref();
+      this.#planNewJobs();
       return;
     }
     this.#dueMs = performance.now() + FIRST_READING_MS;
@@ -258,7 +260,16 @@ export class UsageHistories {
     for (const [key, observed] of this.#observed) if (!jobs.has(key)) this.#drop(observed);
   }
 
+  #planNewJobs(): void {
+    this.#newJobsTimer ??= setTimeout(() => {
+      this.#newJobsTimer = undefined;
+      this.#context.postponed.attempt(() => this.#readNewJobs());
+    }, NEW_JOB_MS).unref();
+  }
+
   #readNewJobs(): void {
+    for (const key of this.#readOnce) this.#due.add(key);
+    this.#readOnce.clear();
     this.#compareJobs();
     if (this.#partTimer === undefined) this.#readPart();
   }
@@ -305,6 +316,8 @@ export class UsageHistories {
     this.#observed.set(job.key, observed);
     this.#slices.add(observed);
     this.#askMeter(observed, this.#read(observed));
+    this.#readOnce.add(job.key);
+    if (!this.#isStopped) this.#planNewJobs();
   }
 
   #judgeJob(observed: Observed, measured: MeasuredUse): HindranceChange {
@@ -355,6 +368,7 @@ export class UsageHistories {
     this.#context.meter.forget(key);
     this.#onDrop(key);
     this.#slices.delete(observed);
+    this.#readOnce.delete(key);
   }
 
   #read(observed: Observed): MeasuredUse {

@@ -72,7 +72,10 @@ limitsTest("watch knows the share of a job, and stats shows it", async () => {
   // What competes is known between two readings, and a new job is read at once.
   await Bun.sleep(1000);
   await start("second");
-  await until("a job has a share", async () => (await ask()).some(({ sureCores }) => (sureCores ?? 0) > 0));
+  await until("both jobs have a share", async () => {
+    const shares = await ask();
+    return shares.length === 2 && shares.every(({ sureCores }) => (sureCores ?? 0) > 0);
+  });
   const { stdout } = await sandbox().run(["stats", "--once"]);
   const [heading, ...rows] = stdout.split("\n");
   expect(heading).toMatch(/ SURE +NEED /);
