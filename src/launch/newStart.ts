@@ -1,7 +1,7 @@
 import { type RunningJob, type StartingJob, toRunning } from "../jobs/model/job.ts";
 import type { InboxFile } from "../ledger/inbox/inboxFile.ts";
 import type { ProcessIdentity } from "../linux/proc/identity.ts";
-import { blockStopSignals } from "../sys/childWait.ts";
+import { blockStopSignals, hasEnded, unblockStopSignals } from "../sys/childWait.ts";
 import { closeFd, keepOnExec } from "../sys/descriptor.ts";
 import { readWordsFile, statusOf } from "../sys/files.ts";
 import { executeAgain } from "../sys/ownProcess.ts";
@@ -47,9 +47,13 @@ export function continueInNewStart(
   const variable = new TextEncoder().encode(`${WAITING}=${JSON.stringify(waiting)}`);
   if (variable.length >= MAX_VARIABLE_BYTES || !isOwnExecutable() || !hasPidfds(pid)) return;
   for (const fd of [...callersFiles, ...(file === undefined ? [] : [file.fd])]) keepOnExec(fd);
-  blockStopSignals();
   const argv = readWordsFile("/proc/self/cmdline");
-  executeAgain(argv, [...readWordsFile("/proc/self/environ"), variable]);
+  const environment = [...readWordsFile("/proc/self/environ"), variable];
+  blockStopSignals();
+  // Another thread may have received SIGCONT, of which a new start knows nothing: a workload that ended during the stop has no
+  // exact end. This start has noticed both.
+  executeAgain(argv, environment, () => !hasEnded(pid));
+  unblockStopSignals();
 }
 
 /** Returns the job that this start has to wait for, once; `undefined` in a first start. */

@@ -78,7 +78,7 @@ async function waitInRuntime(
   let hasContinued: (() => Promise<boolean>) | undefined;
   const settleNow = (): void => {
     hasContinued = watchContinuations(host);
-    void settle(launch, full);
+    void settle(launch, full, hasContinued);
   };
   setTimeout(settleNow, Math.max(0, settleAfterMs)).unref();
   const end = await Promise.race([waitForEnd(child), signal]);
@@ -110,8 +110,14 @@ export function recordPlainEnd(
  * Installs the signal filter, and continues in a new start of this program, without the memory of the launch. Before the
  * spawn, the workload would inherit the filter; now it is a process of its own, and the filter concerns the wrapper alone.
  */
-async function settle({ plain, child, files }: WaitedLaunch, full: FullProgram): Promise<void> {
+async function settle(
+  { plain, child, files }: WaitedLaunch,
+  full: FullProgram,
+  hasContinued: () => Promise<boolean>,
+): Promise<void> {
   await full.denySignals();
+  // The new start knows of no stop before it, during which the workload may have ended.
+  while (await hasContinued()) await Bun.sleep(CONTINUED_MS);
   // An end that the runtime has seen can be reported only by it.
   if (child.exitCode === null && child.signalCode === null)
     continueInNewStart(plain, child.pid, files.inherited);

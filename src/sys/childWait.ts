@@ -8,7 +8,7 @@ const SIGHUP = 1;
 const SIGINT = 2;
 const SIGTERM = 15;
 const SIGCONT = 18;
-const SIG_BLOCK = 0;
+const [SIG_BLOCK, SIG_UNBLOCK] = [0, 1];
 /** Size of sigset_t in the kernel. */
 const SIGNAL_SET_BYTES = 8;
 const SFD_CLOEXEC = 0o2000000;
@@ -17,7 +17,8 @@ const SIGNAL_INFO_BYTES = 128;
 const RUSAGE_BYTES = 144;
 const POLLIN = 1;
 const EINTR = 4;
-const WNOHANG = 1;
+const [WNOHANG, WEXITED, WNOWAIT] = [1, 4, 0x1000000];
+const P_PID = 1;
 
 /** The end of a child, as wait4(2) reports it. Times are in µs. */
 export interface ChildEnd {
@@ -33,6 +34,19 @@ export interface ChildEnd {
  */
 export function blockStopSignals(): void {
   syscall("rt_sigprocmask", SIG_BLOCK, stopSignals(), 0, SIGNAL_SET_BYTES);
+}
+
+/** Ends that for this thread. A signal that came meanwhile is received now. */
+export function unblockStopSignals(): void {
+  syscall("rt_sigprocmask", SIG_UNBLOCK, stopSignals(), 0, SIGNAL_SET_BYTES);
+}
+
+/** Returns true for a child that has ended, whether it was collected or not. It stays as it is; waitid(2). */
+export function hasEnded(pid: number): boolean {
+  const info = new Uint8Array(SIGNAL_INFO_BYTES);
+  const result = syscall("waitid", P_PID, pid, info, WEXITED | WNOHANG | WNOWAIT, 0);
+  // si_signo, which stays 0 while the child runs.
+  return result < 0 || readU32(info, 0) !== 0;
 }
 
 /**

@@ -1,6 +1,8 @@
 import { addressOf, syscall } from "./libc.ts";
 import { readU64 } from "./words.ts";
 
+const ECANCELED = 125;
+
 const SIGPIPE = 13;
 const SIGCHLD = 17;
 const SIGXFSZ = 25;
@@ -80,22 +82,34 @@ export function setSoftFileLimit(soft: bigint | number): number {
 
 /**
  * Replaces this process with a new start of the same program: the same PID, descriptors that are not
- * close-on-exec, and ignored signals; execve(2). The words need not be UTF-8. Returns −errno if that failed.
+ * close-on-exec, and ignored signals; execve(2). The words need not be UTF-8. Returns −errno if that failed. `isWanted` is asked
+ * last, when everything is prepared: if it returns false, nothing is done.
  */
-export function executeAgain(argv: Uint8Array[], environment: Uint8Array[]): number {
-  return execute(process.execPath, argv, environment);
+export function executeAgain(
+  argv: Uint8Array[],
+  environment: Uint8Array[],
+  isWanted?: () => boolean,
+): number {
+  return execute(process.execPath, argv, environment, isWanted);
 }
 
 /**
  * Replaces this process with a program: the same PID, descriptors that are not close-on-exec, and ignored signals; execve(2).
  * The words need not be UTF-8. Returns −errno if that failed.
  */
-export function execute(file: string, argv: Uint8Array[], environment: Uint8Array[]): number {
+export function execute(
+  file: string,
+  argv: Uint8Array[],
+  environment: Uint8Array[],
+  isWanted = (): boolean => true,
+): number {
   const path = terminated(new TextEncoder().encode(file));
   const words = argv.map(terminated);
   const variables = environment.map(terminated);
+  const lists = [pointersTo(words), pointersTo(variables)] as const;
+  if (!isWanted()) return -ECANCELED;
   // The three lists are referenced until the call returns, which it does only on failure.
-  return syscall("execve", path, pointersTo(words), pointersTo(variables));
+  return syscall("execve", path, ...lists);
 }
 
 function terminated(bytes: Uint8Array): Uint8Array {

@@ -128,6 +128,7 @@ const CALLS = [
   "userfaultfd", 323, 282,
   "vhangup", 153, 58,
   "wait4", 61, 260,
+  "waitid", 247, 95,
   "write", 1, 64,
 ] as const;
 
