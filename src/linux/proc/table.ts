@@ -21,17 +21,22 @@ export function listThreads(host: Host, pid: number): number[] {
 }
 
 /**
- * Calls a function with each thread of this process that is not in `known`, to move it. A new thread is in the cgroup of the one
- * that starts it, and can itself start one there before it is moved: so they are listed until no new one is found.
+ * Calls a function with each thread of this process that is not in `known` and not in the cgroups of the main thread, to move it.
+ * A new thread is in the cgroup of the one that starts it, and can itself start one there before it is moved: so they are listed
+ * until no new one is found. One that another thread has started is left alone: its move would wait for the kernel for nothing.
  */
 export function moveStartedThreads(host: Host, known: readonly number[], move: (tid: number) => void): void {
   const moved = [...known];
+  const cgroupsOf = (tid: number) => readProcFile(host, `${process.pid}/task/${tid}/cgroup`);
+  let outside: string | undefined;
   for (let hasMoved = true; hasMoved; ) {
     hasMoved = false;
     for (const tid of listThreads(host, process.pid)) {
       if (moved.indexOf(tid) >= 0) continue;
-      move(tid);
       moved.push(tid);
+      outside ??= cgroupsOf(process.pid);
+      if (outside !== "gone" && cgroupsOf(tid) === outside) continue;
+      move(tid);
       hasMoved = true;
     }
   }
