@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { resolve } from "node:path";
+import { hasEnded } from "./childWait.ts";
 
 const PROGRAM = resolve(import.meta.dir, "../../test/support/programs/childWaiter.ts");
 
@@ -86,4 +87,16 @@ test.each([
 ])("so does a signal that comes %s", (_, before) => {
   // Without it, the wait returns the end of this child.
   expect(waitBrieflyFor("exec sleep 2", 60_000, before)).toBeNull();
+});
+
+test("hasEnded() tells a child that runs from one that has ended, collected or not", async () => {
+  const child = Bun.spawn(["sleep", "600"]);
+  expect(hasEnded(child.pid)).toBe(false);
+  child.kill("SIGKILL");
+  await child.exited;
+  expect(hasEnded(child.pid)).toBe(true);
+  // The runtime collects no child while this thread is busy.
+  const zombie = Bun.spawn(["true"]);
+  while (!hasEnded(zombie.pid)) Bun.sleepSync(1);
+  expect(await zombie.exited).toBe(0);
 });

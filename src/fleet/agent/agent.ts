@@ -3,7 +3,7 @@ import { Backoff } from "./backoff.ts";
 import type { AgentDispatch, DispatchConnection } from "./dispatchOnDemand.ts";
 import { DocumentFollower } from "./documentFollower.ts";
 import type { DocumentKeeper } from "./documentKeeper.ts";
-import { FaultLog } from "./faultLog.ts";
+import { FaultLog, messageOf } from "./faultLog.ts";
 import { Hub, isKeyRefused } from "./hub.ts";
 import { Interruption } from "./interruption.ts";
 import { type AgentLedger, LedgerFault } from "./nodeLedger.ts";
@@ -261,8 +261,4 @@ export class FleetAgent {
   async #pause(ms: number): Promise<void> {
     if (ms > 0 && !this.#isStopped) await this.#stopped.sleep(ms);
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

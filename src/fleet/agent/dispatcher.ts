@@ -3,7 +3,7 @@ import { type ClaimContext, type ClaimStores, Claims } from "../dispatch/claims.
 import { judgeOffer } from "../dispatch/offer.ts";
 import { attemptId, type JobBody } from "../messages/job.ts";
 import type { AgentDispatch, DispatchConnection } from "./dispatchOnDemand.ts";
-import { FaultLog } from "./faultLog.ts";
+import { FaultLog, messageOf } from "./faultLog.ts";
 import type { Hub } from "./hub.ts";
 import { HubClock } from "./hubClock.ts";
 import { type Delivery, JobQueue } from "./jobQueue.ts";
@@ -318,8 +318,4 @@ export class Dispatcher implements AgentDispatch {
     await Promise.race([elapsed, this.#wake.promise]);
     clearTimeout(timer);
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

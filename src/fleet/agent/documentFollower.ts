@@ -1,5 +1,6 @@
 import { desiredSubject, policySubject } from "../messages/subjects.ts";
 import type { DocumentKeeper } from "./documentKeeper.ts";
+import { messageOf } from "./faultLog.ts";
 
 /** The part of the hub that has the signed documents. */
 export interface DocumentHub {
@@ -79,7 +80,7 @@ export class DocumentFollower {
     const reading = this.#reading.then(() =>
       this.#readAll().catch((error) => {
         // The end of the connection is reported by who notices it, and is no fault where the agent itself ends.
-        if (this.#hub.isConnected) this.#on.fault(messageOf(error));
+        if (this.#hub.isConnected) this.#on.fault(faultOf(error));
         return undefined;
       }),
     );
@@ -107,6 +108,6 @@ export class DocumentFollower {
   }
 }
 
-function messageOf(error: unknown): string {
-  return `cannot read the documents of the fleet: ${error instanceof Error ? error.message : String(error)}`;
+function faultOf(error: unknown): string {
+  return `cannot read the documents of the fleet: ${messageOf(error)}`;
 }

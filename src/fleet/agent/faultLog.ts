@@ -22,3 +22,8 @@ export class FaultLog {
     this.#reported.clear();
   }
 }
+
+/** Returns what was thrown, as a text for the operator. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

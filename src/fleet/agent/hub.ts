@@ -14,6 +14,7 @@ import type { Head } from "../chain/chain.ts";
 import type { ChainHub } from "../chain/sender.ts";
 import { connect } from "../client/connect.ts";
 import { lacksDispatch } from "../hub/serverVersion.ts";
+import { parseJson } from "../messages/parseJson.ts";
 import { chainHead } from "../messages/results.ts";
 import { WRONG_LAST_SEQUENCE } from "../messages/storeErrors.ts";
 import {
@@ -237,20 +238,12 @@ function sequenceOf(message: Msg): number {
 
 function headOf(message: Msg): Head {
   const streamSeq = sequenceOf(message);
-  const parsed = chainHead.safeParse(jsonOf(message));
+  const parsed = chainHead.safeParse(parseJson(message.data));
   if (!parsed.success || !Number.isSafeInteger(streamSeq))
     throw new Error("the last message with results of this node is of another program, or of a later ffrtmp");
   const { ledger_id: ledgerId, to, to_key: toKey, before } = parsed.data;
   const marks = before.map((mark) => ({ ledgerId: mark.ledger_id, to: mark.to, toKey: mark.to_key }));
   return { streamSeq, ledgerId, to, toKey, before: marks };
-}
-
-function jsonOf(message: Msg): unknown {
-  try {
-    return message.json();
-  } catch {
-    return undefined;
-  }
 }
 
 function connectionOptions(config: NodeConfig): ConnectionOptions {

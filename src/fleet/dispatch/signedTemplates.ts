@@ -4,6 +4,7 @@ import { z } from "zod";
 import { Refusal } from "../../jobs/errors.ts";
 import { describeErrno, errnoOf } from "../../sys/errno.ts";
 import { MAX_MESSAGE_BYTES } from "../messages/limits.ts";
+import { parseJson } from "../messages/parseJson.ts";
 import { isDocumentFault, openDocument } from "../messages/signed.ts";
 import { templateBody } from "../messages/template.ts";
 import { isNodeName } from "../token.ts";
@@ -46,7 +47,7 @@ export class SignedTemplates {
     const read = readForeign(path, MAX_MESSAGE_BYTES);
     if (read === "missing") return undefined;
     if ("fault" in read) throw new Refusal(`the template ${name} is not used: ${path} ${read.fault}`);
-    const body = openDocument(parseJson(read.bytes.toString()), "template", templateBody, trusted);
+    const body = openDocument(parseJson(read.bytes), "template", templateBody, trusted);
     if (isDocumentFault(body)) throw new Refusal(`the template ${name} is ${body.fault}: ${body.why}`);
     if (body.name !== name) throw new Refusal(`the template ${name} is signed as ${body.name}`);
     const parsed = parseTemplate(body.yaml);
@@ -81,13 +82,5 @@ export class SignedTemplates {
         "remove it; then older templates are accepted again",
       );
     }
-  }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }

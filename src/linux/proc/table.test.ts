@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
-import { realpathSync } from "node:fs";
+import { mkdirSync, realpathSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { procTree, statLine } from "../../../test/support/procTree.ts";
 import { realHost } from "../host.ts";
 import { readStat } from "./stat.ts";
@@ -9,6 +10,7 @@ import {
   listPids,
   listThreads,
   listTree,
+  moveStartedThreads,
   readArguments,
   readCommandLine,
   readExecutable,
@@ -181,4 +183,24 @@ test("a process with 65536 groups has a status of 700 KB, of which the start is 
   expect(readStatusStart(proc.host, 10).length).toBeLessThanOrEqual(2048);
   expect(isProcess(proc.host, 10)).toBeTrue();
   expect(readCredentials(proc.host, 10)).toEqual({ uid: 1001, gid: 1002 });
+});
+
+test("moveStartedThreads() moves new threads that are in the job's cgroup, and those that these have started", () => {
+  const [outside, inside] = ["4:cpu:/\n", "4:cpu:/ffrtmp-job\n"];
+  const task = (tid: number, name = "cgroup") => `${process.pid}/task/${tid}/${name}`;
+  using proc = procTree({
+    [task(process.pid)]: outside,
+    [task(1000)]: inside,
+    [task(1001)]: outside,
+    [task(1002)]: inside,
+  });
+  const moved: number[] = [];
+  moveStartedThreads(proc.host, [process.pid, 1000], (tid) => {
+    moved.push(tid);
+    // Born in the cgroup before its creator was moved.
+    if (tid !== 1002) return;
+    mkdirSync(join(proc.host.procRoot, task(1003, "")), { recursive: true });
+    writeFileSync(join(proc.host.procRoot, task(1003)), inside);
+  });
+  expect(moved).toEqual([1002, 1003]);
 });
