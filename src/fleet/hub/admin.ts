@@ -5,6 +5,7 @@ import { type HubAddress, hubUrl } from "./address.ts";
 import { connectToHub, HubRefusal } from "./connection.ts";
 import { type FleetDirectory, serversOf } from "./fleetDirectory.ts";
 import { ADMIN_INBOX } from "./permissions.ts";
+import { outlastReloads } from "./reloads.ts";
 
 /** A reload takes some ms, and a machine can be busy. */
 const RELOAD_TIMEOUT_MS = 5000;
@@ -12,9 +13,12 @@ const POLL_MS = 50;
 /** A server that reads its users again closes some connections before they are made: seen as a refusal, in 1 of 60 reloads. */
 const UNREACHABLE_MS = 1000;
 
-/** Connects as the operator. `host`: under another name than nodes use, such as 127.0.0.1. */
-export function connectAsAdmin(directory: FleetDirectory, host?: string): Promise<NatsConnection> {
-  return connectAs(directory, () => directory.adminSeed(), { host });
+/**
+ * Connects as the operator, for requests that outlast a reload of the server. `host`: under another name than nodes use, such as
+ * 127.0.0.1.
+ */
+export async function connectAsAdmin(directory: FleetDirectory, host?: string): Promise<NatsConnection> {
+  return outlastReloads(await connectAs(directory, () => directory.adminSeed(), { host }));
 }
 
 /** What a hub does with a key that was just written. */

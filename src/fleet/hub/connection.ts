@@ -149,12 +149,17 @@ const NETWORK_FAULTS: Record<string, string> = {
 
 /** Returns a Refusal for a failure of the hub, and any other error as it is. */
 export function explainFailure(error: unknown, action: string): unknown {
-  if (!HUB_ERRORS.some((kind) => error instanceof kind)) return error;
+  if (!HUB_ERRORS.some((kind) => error instanceof kind) && !isNotEnabled(error)) return error;
   const { message } = error as Error;
   const hint = /storage resources/.test(message)
     ? "make room on the disk of the hub: nats-server uses three quarters of what is free"
     : "look into the log of nats-server";
   return new Refusal(`cannot ${action}: the hub says: ${message}`, hint);
+}
+
+/** The hub has no streams. The client does not export this error. */
+function isNotEnabled(error: unknown): boolean {
+  return error instanceof Error && error.name === "JetStreamNotEnabled";
 }
 
 const HUB_ERRORS = [

@@ -20,8 +20,6 @@ const MIB = 1024 ** 2;
 const [SMALLEST_BYTES, SMALLER] = [16 * MIB, 4];
 /** "insufficient storage resources available". Source: JSStorageResourcesExceededErr in server/errors.json of nats-server. */
 const STORAGE_EXCEEDED = 10_047;
-/** A reload takes some ms. */
-const [RELOAD_MS, RELOAD_POLL_MS] = [5000, 50];
 const DAY_NS = 86_400e9;
 /** The server allows no more. */
 const MAX_REPLICAS = 5;
@@ -126,7 +124,7 @@ export async function ensureStreams(
   replicas?: number,
 ): Promise<Ensured> {
   try {
-    const manager = await openManager(connection);
+    const manager = await jetstreamManager(connection);
     const lacks = lacksDispatch(connection);
     const wanted = lacks === undefined ? { ...STREAMS, ...DISPATCH_STREAMS } : STREAMS;
     const streams = await ensureEach(manager, wanted, Math.min(servers, MAX_REPLICAS), replicas);
@@ -139,24 +137,6 @@ export async function ensureStreams(
   } catch (error) {
     throw explainFailure(error, "create the streams of the fleet");
   }
-}
-
-/** While a server reads changed users, it has no streams for a moment. */
-async function openManager(connection: NatsConnection): Promise<JetStreamManager> {
-  const endMs = performance.now() + RELOAD_MS;
-  for (;;) {
-    try {
-      return await jetstreamManager(connection);
-    } catch (error) {
-      if (!isNotEnabled(error) || performance.now() > endMs) throw error;
-      await Bun.sleep(RELOAD_POLL_MS);
-    }
-  }
-}
-
-/** The client does not export this error. */
-function isNotEnabled(error: unknown): boolean {
-  return error instanceof Error && error.name === "JetStreamNotEnabled";
 }
 
 async function ensureEach(
