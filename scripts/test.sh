@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs missing programs, builds ffrtmp, and runs all checks and tests, also in virtual machines. The last
 # line counts them: "N passed, N failed, N skipped". The lines before it name what was skipped and why ("not
-# tried"), and every test that failed. The files with failed tests run once more: a test that passes then counts as
+# tried"), and every test that failed, with its fault. The files with failed tests run once more: a test that passes then counts as
 # passed, and both lines stay in the output.
 #
 #   test.sh [--no-vm]   --no-vm runs no virtual machine
@@ -75,7 +75,7 @@ if [ -n "$again" ]; then
 fi
 add_counts "$here_passed" "$here_failed" "$here_skipped"
 not_tried=$(grep '^not tried' "$output" | sort -u)
-failures+=$'\n'$(grep -E '^(\(fail\)|running again)' "$output" | sort -u)
+failures+=$'\n'$(node_modules/.bin/bun scripts/testReport.ts faults "$output")
 
 if $with_vm; then
   FFRTMP_VM_COUNTS=$work/counts scripts/vm.sh test 2>&1 | tee "$output"
@@ -93,7 +93,7 @@ if $with_vm; then
     if [ "$status" -ne 0 ] && [ "$failed" -eq "$before" ]; then failed=$((failed + 1)); fi
     not_tried+=$'\n'$(grep '^kernel [^:]*: not tried' "$output" | sort -u)
     # Also those that passed when they ran again.
-    failures+=$'\n'$(grep '^kernel [^:]*: \((fail)\|running again\)' "$output" | sort -u)
+    failures+=$'\n'$(node_modules/.bin/bun scripts/testReport.ts faults "$output")
   fi
 else
   not_tried+=$'\n'"not tried: tests in virtual machines: --no-vm"

@@ -62,3 +62,28 @@ test("the files of failed tests are named once", () => {
   runTests(`${SOME_OF_EACH} test("f fails", () => { throw new Error("again"); });`);
   expect(read("failed", report)).toBe("sample.test.ts\n");
 });
+
+test("a failed test is printed with its fault, among the lines of several machines", () => {
+  const output = join(directory, "output");
+  writeFileSync(
+    output,
+    [
+      "a.test.ts:",
+      "(pass) quiet [1.00ms]",
+      "kernel 6.1: error: of another machine",
+      "error: expect(received).toBe(expected)",
+      "",
+      "  at a.test.ts:7:3",
+      "(fail) bad [2.00ms]",
+      "kernel 6.1: (pass) slow [3.00ms]",
+      "kernel 6.1: running again in a new machine, because 1 failed: b.test.ts",
+    ].join("\n"),
+  );
+  expect(read("faults", output).split("\n")).toEqual([
+    "error: expect(received).toBe(expected)",
+    "  at a.test.ts:7:3",
+    "(fail) bad [2.00ms]",
+    "kernel 6.1: running again in a new machine, because 1 failed: b.test.ts",
+    "",
+  ]);
+});

@@ -28,8 +28,8 @@ export class InstalledSystem {
     const system = new InstalledSystem();
     const { value } = await system.#holder.stdout.getReader().read();
     if (value === undefined) throw new Error("the overlay could not be mounted");
-    // Files of an ffrtmp on this machine do not belong to the package.
-    system.must("rm -rf /var/lib/ffrtmp");
+    // Files of an ffrtmp on this machine do not belong to the package, which removes these.
+    system.must("rm -rf /var/lib/ffrtmp* /var/lib/private/ffrtmp* /etc/ffrtmp");
     for (const path of system.#changed()) system.#initial.add(path);
     return system;
   }
