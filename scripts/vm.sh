@@ -16,7 +16,7 @@
 # Environment variables:
 #   FFRTMP_VM_MEMORY_MB      memory of a machine in MiB (2048)
 #   FFRTMP_VM_APPEND         kernel parameters, such as systemd.unified_cgroup_hierarchy=0 to mount v1 and v2
-#   FFRTMP_VM_TEST_LIMIT_S   seconds that the tests of one machine may take (2400)
+#   FFRTMP_VM_TEST_LIMIT_S   seconds that the tests of one machine may take (2700)
 #   FFRTMP_VM_COUNTS         a file to which `test` appends a line "PASSED FAILED SKIPPED" for each kernel
 #
 # Exits with 77 when this host cannot run virtual machines, and prints the reason in the last line.

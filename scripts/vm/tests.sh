@@ -22,11 +22,17 @@ push_nats_server() {
   if [ -x "$server" ]; then push_machine "$1" "$server" /root/.cache/ffrtmp/nats-server; fi
 }
 
+# Tests of programs around ffrtmp: dpkg, ssh, nats-server, and the demonstration script. One kernel is enough, and under
+# emulation each takes minutes.
+on_first_kernel=(demonstrations fleet package remote)
+
 # default_tests KERNEL: prints the arguments for `bun test`. The newest kernel runs only the tests that differ
 # there, because its pidfds keep the exit codes of processes that nothing observed, and the tests that prepare
 # for them.
 default_tests() {
   case $1 in
+    6.12) printf '%s\n' test/vm/*.test.ts src/linux/cgroup test/live/container.test.ts |
+      grep -v -F "$(printf '/%s.test.ts\n' "${on_first_kernel[@]}")" ;;
     6.17) echo -t 'the.service.starts|transcodes.of.two|while.the.daemon.is.down|unprivileged.user' test/vm/service.test.ts test/vm/rootless.test.ts ;;
     *) echo test/vm src/linux/cgroup test/live/container.test.ts ;;
   esac
@@ -83,7 +89,7 @@ run_tests() {
   stop_machine "$kernel"
   rm -f "$report"
   if start_machine "$kernel" && push_worktree "$kernel"; then
-    exec_machine "$kernel" root env FFRTMP_VM="$kernel" timeout --kill-after=10 "${FFRTMP_VM_TEST_LIMIT_S:-2400}" \
+    exec_machine "$kernel" root env FFRTMP_VM="$kernel" timeout --kill-after=10 "${FFRTMP_VM_TEST_LIMIT_S:-2700}" \
       bun test --timeout 300000 --reporter=junit --reporter-outfile=/work/report.xml "$@"
     status=$?
     if machine_pid "$kernel" >/dev/null; then

@@ -27,7 +27,7 @@ const started: { pid: number; startTicks: number; gate: string }[] = [];
 let nextDeb = "";
 
 if (lacks === undefined) {
-  setDefaultTimeout(120_000);
+  setDefaultTimeout(300_000);
   beforeAll(() => {
     nextDeb = uncompressedDeb("2");
   });
