@@ -24,10 +24,13 @@ testMisuses(sandbox, [
   foreignOption("--pids-limit 10", /try: --pids-max 100/),
   foreignOption("--name x", /try: --job-id NAME/),
   foreignOption("--unit=x", /try: --job-id NAME/),
+  foreignOption("-p CPUQuota=50%", /try: --cpu-quota 150 for CPUQuota=150%/),
+  foreignOption("-e TZ=UTC", /try: --setenv NAME=VALUE/),
+  foreignOption("--rm", /try: no option: a job that has ended leaves a record/),
   {
     name: "watch has no option for the name of a container, and names none",
     args: ["watch", "--name", "x"],
-    stderr: [/unknown option '--name'\n(?:\(Did you mean --nice\?\)\n)? {2}try: ffrtmp watch --help/],
+    stderr: [/unknown option '--name'\n(?: {2}try: --nice\n)? {2}try: ffrtmp watch --help/],
   },
   {
     name: "run explains that --cpus 1.5 is no list, and names the quota",
