@@ -335,7 +335,7 @@ testWithHub(
     expect(JSON.parse(await hub.must("policy", "status", "--json"))).toEqual([]);
     for (const [args, message] of [
       [["push", "/nowhere"], "does not exist"],
-      [["push", file, "--ring", "a.b"], "is no name of a ring"],
+      [["push", file, "--ring", "a.b"], "is not the name of a ring"],
       [["push", file, "--percent", "101"], "is not between 0 and 100"],
       [["push", file, "--max-violations", "1%"], "add --wait 10m"],
       [["rollback"], "no policy of the ring stable"],

@@ -43,7 +43,7 @@ export async function pushPolicy(file: string, flags: PushFlags): Promise<number
 /** Returns the ring that an option names. Throws a Refusal for what no ring can be called, such as a wildcard of subjects. */
 export function ringOf(ring = DEFAULT_RING): string {
   if (isNodeName(ring)) return ring;
-  throw new Refusal(`${JSON.stringify(ring)} is no name of a ring: ${NODE_NAME}`);
+  throw new Refusal(`${JSON.stringify(ring)} is not the name of a ring: ${NODE_NAME}`);
 }
 
 export function warnOfSerials(implausible: readonly string[]): void {

@@ -31,13 +31,17 @@ export function checkTemplate(path: string, flags: CheckFlags): number {
 }
 
 function fail(path: string, reason: string, { json }: CheckFlags, faults: PolicyFault[] = []): number {
-  if (json) printJson({ path, valid: false, reason, faults, argv: null });
-  else {
-    printError(`${path} ${reason}`);
-    for (const fault of faults) {
-      printErr(oneLine(faultText(basename(path), fault)));
-      printErr(`    expected: ${oneLine(fault.right)}`);
-    }
+  if (!json) return showFaults(path, reason, faults);
+  printJson({ path, valid: false, reason, faults, argv: null });
+  return INVALID;
+}
+
+/** Prints why a template cannot be used, each fault with its line, and returns the exit code for it. */
+export function showFaults(path: string, reason: string, faults: readonly PolicyFault[] = []): number {
+  printError(`${path} ${reason}`);
+  for (const fault of faults) {
+    printErr(oneLine(faultText(basename(path), fault)));
+    printErr(`    expected: ${oneLine(fault.right)}`);
   }
   return INVALID;
 }
