@@ -30,7 +30,7 @@ import { Rescans } from "./rescans.ts";
 import { DaemonStatistics } from "./statistics.ts";
 import { daemonReportJson, type LiveStatus } from "./status.ts";
 
-/** How long a process that a scan found is checked again, because it may not have its name yet. */
+/** The time for which a process that a scan found is checked again: it may not have its name yet. */
 const RECHECK_WINDOW_MS = 5000;
 
 /** Discovers processes, decides, governs and observes them until it is stopped. */

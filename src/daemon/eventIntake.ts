@@ -20,7 +20,7 @@ interface EventReceivers {
   readonly statistics: DaemonStatistics;
 }
 
-/** Passes the events of processes on, starts another source of events when one fails, and tells it the names of the policy. */
+/** Passes the events of processes on, starts another source of events when one fails, and gives it the names of the policy. */
 export class EventIntake {
   readonly #context: DaemonContext;
   readonly #receivers: EventReceivers;

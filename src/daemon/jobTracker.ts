@@ -17,7 +17,7 @@ import type { DaemonContext } from "./daemonContext.ts";
 import { JobMeasurements } from "./jobMeasurements.ts";
 import { LingeringJobs } from "./lingeringJobs.ts";
 
-/** How soon the jobs of an ffrtmp that died are taken over. No event reports its death, so we poll. */
+/** The interval at which the observers of jobs are checked. No event reports the death of an ffrtmp, so we poll. */
 const TAKEOVER_INTERVAL_MS = 500;
 /** The records of plain launches are moved into the ledger together, at most this often. */
 const FOLD_DELAY_MS = 1000;

@@ -37,7 +37,7 @@ interface Observed {
 }
 
 interface HistoriesOptions {
-  /** How long a cause must last before it is said; 30 s. */
+  /** The time for which a cause must last before it is reported; 30 s by default. */
   readonly holdMs?: number;
   /** Something begins or ceases to hold a job back. */
   readonly onHindrance?: (job: RunningJob, change: HindranceChange) => void;

@@ -15,7 +15,7 @@ export type LogEntry =
   /** An event of a job; without `jobId`, of `ffrtmp watch`. */
   | { kind: "recorded"; atMs: number; jobId: string | null; event: RecordedEvent };
 
-/** How far the log was read. */
+/** The end of the part of the log that was read. */
 export interface LogPosition {
   /** The last row of each table. */
   jobs: number;

@@ -199,7 +199,7 @@ export abstract class LedgerStore {
   protected writeNowOrNever(action: (db: Database) => void): void {
     try {
       this.#file.open(NOW_OR_NEVER_WAIT_MS);
-      // What waits comes first, where it can be written.
+      // Write the waiting changes first, where they can be written.
       this.flush();
       this.#file.use((db) => database.writeDurably(db, () => action(db), NOW_OR_NEVER_WAIT_MS));
     } catch (error) {

@@ -52,7 +52,7 @@ export function detach(
 }
 
 interface Undone {
-  /** What could not be restored. */
+  /** Changes that could not be undone. */
   failures: string[];
   /** Cgroups that are still in use. */
   left: string[];

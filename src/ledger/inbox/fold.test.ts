@@ -114,7 +114,7 @@ describe("folding", () => {
     expect(ledger.result(launch.job)).toEqual(launch.result);
   });
 
-  it("tells the writer of the new name only after the commit", () => {
+  it("gives the writer the new name only after the commit", () => {
     const { ledger, path } = open();
     const launch = someLaunch();
     const file = writeLaunch(path, launch, "registered");
