@@ -96,7 +96,7 @@ testMisuses(sandbox, [
   {
     name: "ffrtmp refuses an unknown command",
     args: ["inspekt", "job"],
-    stderr: [/unknown command 'inspekt'\n {2}try: inspect\n {2}try: ffrtmp --help\n$/],
+    stderr: [/unknown command 'inspekt'\n {2}try: ffrtmp inspect\n {2}try: ffrtmp --help\n$/],
   },
   { name: "ffrtmp refuses an unknown option", args: ["--job"], stderr: [/unknown option '--job'/] },
   { name: "ps refuses arguments", args: ["ps", "job"], stderr: [/too many arguments for 'ps'/] },

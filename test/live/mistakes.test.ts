@@ -26,7 +26,7 @@ testMisuses(sandbox, [
   foreignOption("--unit=x", /try: --job-id NAME/),
   foreignOption("-p CPUQuota=50%", /try: --cpu-quota 150 for CPUQuota=150%/),
   foreignOption("-e TZ=UTC", /try: --setenv NAME=VALUE/),
-  foreignOption("--rm", /try: no option: a job that has ended leaves a record/),
+  foreignOption("--rm", /try: without it: an ended job leaves a record/),
   {
     name: "watch has no option for the name of a container, and names none",
     args: ["watch", "--name", "x"],

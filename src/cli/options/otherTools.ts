@@ -47,8 +47,8 @@ const OTHER_TOOLS: Record<string, OwnOption> = {
   "-e": ENVIRONMENT,
   "-E": ENVIRONMENT,
   "--working-directory": { hint: "--workdir DIR", commands: ["run", "exec"] },
-  "--wait": { hint: "no option: run waits, and run --detach does not", commands: START },
-  "--rm": { hint: "no option: a job that has ended leaves a record, and no container", commands: START },
+  "--wait": { hint: "without it: run waits, unless --detach is given", commands: START },
+  "--rm": { hint: "without it: an ended job leaves a record, and no container", commands: START },
 };
 
 /**
@@ -60,7 +60,9 @@ export function explainFault(text: string): string {
   // (Did you mean --cpu-quota?)
   const [, fault = text, similar] =
     /^(.*?)(?:\n\(Did you mean (?:one of )?(.*)\?\))?$/s.exec(text.trimEnd()) ?? [];
-  const hint = ownOptionFor(fault) ?? (isWithoutCommand(fault) ? exampleOf(commandName()) : similar);
+  const hint =
+    ownOptionFor(fault) ??
+    (isWithoutCommand(fault) ? exampleOf(commandName()) : similar && callOf(fault, similar));
   // The lines of the help are no fault: they are indented.
   const line = fault.startsWith(" ") ? fault : oneLine(fault);
   return `${line}\n${hint === undefined ? "" : `  try: ${hint}\n`}`;
@@ -70,6 +72,13 @@ function ownOptionFor(fault: string): string | undefined {
   const flag = /^ffrtmp: unknown option '([^'=]+)/.exec(fault)?.[1] ?? "";
   const own = Object.hasOwn(OTHER_TOOLS, flag) ? OTHER_TOOLS[flag] : undefined;
   return own?.commands.includes(commandName()) ? own.hint : undefined;
+}
+
+/** Returns a whole command line for the name of a command; an option stays as it is. */
+function callOf(fault: string, similar: string): string {
+  const name = /^ffrtmp: unknown command '(.*)'$/.exec(fault)?.[1];
+  const words = process.argv.slice(2);
+  return name === undefined ? similar : ["ffrtmp", ...words.slice(0, words.indexOf(name)), similar].join(" ");
 }
 
 function isWithoutCommand(fault: string): boolean {
