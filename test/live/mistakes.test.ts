@@ -33,6 +33,16 @@ testMisuses(sandbox, [
     stderr: [/unknown option '--name'\n(?: {2}try: --nice\n)? {2}try: ffrtmp watch --help/],
   },
   {
+    name: "a command of another tool is answered with what to do here, and not with a similar name",
+    args: ["stop", "x"],
+    stderr: [/unknown command 'stop'\n {2}try: kill PID, or kill -- -PID .*: ffrtmp sends no signal\n/],
+  },
+  {
+    name: "a command of another tool is answered in a group of commands too",
+    args: ["fleet", "status"],
+    stderr: [/unknown command 'status'\n {2}try: ffrtmp fleet ps\n {2}try: ffrtmp fleet --help\n$/],
+  },
+  {
     name: "run explains that --cpus 1.5 is no list, and names the quota",
     args: ["run", "--cpus", "1.5", "--", "true"],
     stderr: [/a quota of 150 \(--cpu-quota, cpu_quota\) gives 1\.5 cores of CPU time/],

@@ -51,9 +51,31 @@ const OTHER_TOOLS: Record<string, OwnOption> = {
   "--rm": { hint: "without it: an ended job leaves a record, and no container", commands: START },
 };
 
+const UNKNOWN_COMMAND = /^ffrtmp: unknown command '(.*)'$/;
+
+/** The calls here for commands of Docker, systemctl and supervisorctl. */
+const OTHER_COMMANDS: Record<string, string> = {
+  stop: "kill PID, or kill -- -PID for a job of run with all its processes: ffrtmp sends no signal",
+  kill: "kill PID, or kill -- -PID for a job of run with all its processes: ffrtmp sends no signal",
+  restart: "the program that starts the job: ffrtmp restarts nothing",
+  start: "ffrtmp run --detach -- CMD",
+  rm: "ffrtmp prune, for the records of ended jobs",
+  status: "ffrtmp inspect JOB, or ffrtmp ps",
+  show: "ffrtmp inspect JOB",
+  list: "ffrtmp ps",
+  ls: "ffrtmp ps",
+  jobs: "ffrtmp ps",
+  update: "ffrtmp limits set JOB",
+  version: "ffrtmp --version",
+  "fleet nodes": "ffrtmp fleet ps",
+  "fleet status": "ffrtmp fleet ps",
+  "fleet list": "ffrtmp fleet ps",
+  "fleet ls": "ffrtmp fleet ps",
+};
+
 /**
  * Returns a fault of the command line as messages of ffrtmp are: one line whatever the arguments contain, and then what to try.
- * It names the option that does here what an unknown one does in another tool.
+ * It names the option or the command that does here what an unknown one does in another tool.
  */
 export function explainFault(text: string): string {
   // error: unknown option '--cpu-qota'
@@ -62,6 +84,7 @@ export function explainFault(text: string): string {
     /^(.*?)(?:\n\(Did you mean (?:one of )?(.*)\?\))?$/s.exec(text.trimEnd()) ?? [];
   const hint =
     ownOptionFor(fault) ??
+    ownCommandFor(fault) ??
     (isWithoutCommand(fault) ? exampleOf(commandName()) : similar && callOf(fault, similar));
   // The lines of the help are no fault: they are indented.
   const line = fault.startsWith(" ") ? fault : oneLine(fault);
@@ -74,11 +97,20 @@ function ownOptionFor(fault: string): string | undefined {
   return own?.commands.includes(commandName()) ? own.hint : undefined;
 }
 
+function ownCommandFor(fault: string): string | undefined {
+  const path = [...commandsBefore(fault), UNKNOWN_COMMAND.exec(fault)?.[1]].join(" ");
+  return Object.hasOwn(OTHER_COMMANDS, path) ? OTHER_COMMANDS[path] : undefined;
+}
+
 /** Returns a whole command line for the name of a command; an option stays as it is. */
 function callOf(fault: string, similar: string): string {
-  const name = /^ffrtmp: unknown command '(.*)'$/.exec(fault)?.[1];
+  return UNKNOWN_COMMAND.test(fault) ? ["ffrtmp", ...commandsBefore(fault), similar].join(" ") : similar;
+}
+
+/** Returns the commands before an unknown one: `fleet` of `ffrtmp fleet psx`. */
+function commandsBefore(fault: string): string[] {
   const words = process.argv.slice(2);
-  return name === undefined ? similar : ["ffrtmp", ...words.slice(0, words.indexOf(name)), similar].join(" ");
+  return words.slice(0, Math.max(0, words.indexOf(UNKNOWN_COMMAND.exec(fault)?.[1] ?? "")));
 }
 
 function isWithoutCommand(fault: string): boolean {
