@@ -26,7 +26,7 @@ const SETTINGS = [
   { jobs: 100, intervalMs: 10_000, mostCoreShare: 0.0015 },
   { jobs: 500, intervalMs: 10_000, mostCoreShare: undefined },
 ];
-/** How often `watch` reads what changes slowly, and a job at which nobody looks. */
+/** The interval at which `watch` reads slow values, and jobs without viewers. */
 const DETAILS_MS = 10_000;
 const MOST_BLOCKED_MS = 15;
 const MOST_MEMORY_MB = 32;

@@ -34,7 +34,7 @@ export function openApiDocument(): Schema {
     info: {
       title: "ffrtmp",
       version,
-      summary: "What `ffrtmp watch --listen` shows of a machine and its jobs",
+      summary: "The machine and its jobs, as `ffrtmp watch --listen` shows them",
       description:
         "Nothing can be changed here, and a request waits for no measurement. Keys stay from release to release and new ones can be added: ignore those that you do not know. `null` means that a value is not known, unless the description gives another meaning. Times are ISO 8601 in UTC, durations in seconds, sizes in bytes.",
       license: { name: "MIT", identifier: "MIT" },

@@ -7,7 +7,7 @@ import { MAX_EXACT_SECONDS } from "../metrics/shares/needText.ts";
 
 export type SharesByKey = Partial<Record<string, JobShares | null>>;
 
-/** The daemon computes them anew as often. */
+/** The interval at which the daemon computes them. */
 const RENEW_MS = 10_000;
 const ANSWER_TIMEOUT_MS = 300;
 

@@ -98,7 +98,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
   resend: {
     description: "make this ledger a new one for the hub, to which the agent sends all results again",
     define: (command) =>
-      addStateOption(command).requiredOption("--all", "confirm that all results are sent again"),
+      addStateOption(command).requiredOption("--all", "confirm that all results are sent again; required"),
     load: async () => (await import("./commands/fleetResend.ts")).resendResults,
   },
   ...DISPATCH_COMMANDS,

@@ -55,7 +55,7 @@ export const FLEET_CONTROL_COMMANDS: Record<string, CommandDefinition> = {
     define: (command) =>
       addNodeOptions(command)
         .argument("[node]", "name of the node (default: this machine)")
-        .requiredOption("--reason <text>", "record this reason, which ffrtmp fleet ps shows"),
+        .requiredOption("--reason <text>", "record this reason, which ffrtmp fleet ps shows; required"),
     load: async () => (await import("./commands/fleet/cordon.ts")).cordon,
   },
   uncordon: {
@@ -128,7 +128,7 @@ function addRolloutOptions(command: Command): Command {
 }
 
 export const parseRing = optionValue(NODE_NAME.replace(/^expected /, ""), (text) => {
-  if (!isNodeName(text)) throw new ValueFault("is no name of a ring");
+  if (!isNodeName(text)) throw new ValueFault("is not the name of a ring");
   return text;
 });
 

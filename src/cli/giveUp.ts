@@ -18,7 +18,7 @@ interface Handover {
   note: string;
 }
 
-/** What a second start gets from the first one. */
+/** The data that the first start passes to the second one. */
 interface Kept {
   /** Sockets and pipes that stay open. */
   fds?: readonly number[];

@@ -12,6 +12,9 @@ import {
 import { addLimitOptions } from "./options/limitOptions.ts";
 import { parsePid, wholeNumber } from "./options/optionValue.ts";
 
+/** As the README and the manual write it. Without the --, an option of CMD is one of ffrtmp. */
+const CMD_USAGE = "[options] -- CMD [ARG...]";
+
 const RUN_NOTE = `
 Ctrl-C, SIGTERM and SIGHUP end the wait, never CMD, which keeps running under
 its limits. To wait again: ffrtmp attach --job JOB. CMD has a process group of
@@ -28,6 +31,7 @@ export const GOVERN_COMMANDS: Record<string, CommandDefinition> = {
     description: "start CMD in its own session and cgroup, wait for it, and pass its exit code on",
     define: (command) =>
       addIdentityOptions(addOnceOption(addJobOptions(command)))
+        .usage(CMD_USAGE)
         .argument("<cmd...>", "the command and its arguments, after --")
         .option("-w, --workdir <dir>", "start CMD in this directory")
         .option(
@@ -51,6 +55,7 @@ export const GOVERN_COMMANDS: Record<string, CommandDefinition> = {
     description: "become CMD, under limits: for the job of a scheduler, which keeps its own child",
     define: (command) =>
       addOnceOption(addPlacementOption(addSpecOptions(command)))
+        .usage(CMD_USAGE)
         .argument("<cmd...>", "the command and its arguments, after --")
         .option("-w, --workdir <dir>", "start CMD in this directory")
         .addHelpText("after", EXEC_NOTE)

@@ -69,7 +69,7 @@ export const OBSERVE_COMMANDS: Record<string, CommandDefinition> = {
     load: async () => (await import("./commands/stats.ts")).stats,
   },
   top: {
-    description: "show on the whole terminal what jobs use and what holds them back, again each second",
+    description: "show on the whole terminal what jobs use and what holds them back, refreshed every second",
     define: (command) =>
       addOnOption(addStateOption(command))
         .option("--once", "print one table, as in a pipe, and exit")

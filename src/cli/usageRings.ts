@@ -13,7 +13,7 @@ export async function doesDaemonAnswer({ state }: Context): Promise<boolean> {
   return typeof (await askDaemon(state, { request: "status" }, ANSWER_TIMEOUT_MS)) !== "string";
 }
 
-/** What a job has used until now, and what holds it back. */
+/** The use of resources by a job until now, and what holds it back. */
 interface AskedUsage {
   readonly rings: Partial<Record<RingName, StoredHistory>>;
   readonly hindrance: Hindrance | null;

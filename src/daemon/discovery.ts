@@ -14,7 +14,7 @@ import { type GovernDecision, isGovernedLast, jobSpecOf } from "./decision.ts";
 import type { JobTracker } from "./jobTracker.ts";
 import { OnceForEach } from "./onceForEach.ts";
 
-/** How often a process is decided about again because it executed another program meanwhile. Then it is governed as it is. */
+/** The most decisions about a process that executes another program meanwhile. After them, it is governed as it is. */
 const MAX_CHANGES = 3;
 
 /** `again`: an event about the process has arrived since its facts were read. */
@@ -35,7 +35,7 @@ export class Discovery {
   readonly #retries = new Map<number, ReturnType<typeof setTimeout>>();
   /** The processes that are being considered, by PID, and whether to consider them again afterwards. */
   readonly #considered = new Map<number, Considered>();
-  /** PIDs of processes that were decided about without facts that they did not let be read in time. */
+  /** PIDs of processes that were decided about without some facts, because these could not be read in time. */
   #unread = new Set<number>();
   #isStopped = false;
 

@@ -11,7 +11,7 @@ import { decodeHistory, type StoredHistory } from "../metrics/history/encoding.t
 import { RINGS, type RingName } from "../metrics/history/jobHistory.ts";
 import { shortenHistory } from "../metrics/history/shorten.ts";
 import { type DaemonContext, scanIntervalOf } from "./daemonContext.ts";
-import type { JobTracker } from "./jobTracker.ts";
+import type { JobMeasurements } from "./jobMeasurements.ts";
 import { type ShownStatus, Snapshots } from "./snapshots.ts";
 
 /** The events of one job that are shown. */
@@ -23,7 +23,7 @@ const MAX_USAGES = 1000;
 /** The parts of a daemon from which the documents are made. */
 export type DocumentContext = Context &
   Pick<DaemonContext, "bus" | "meter" | "options" | "scheduling" | "store">;
-export type DocumentTracker = Pick<JobTracker, "keepFresh" | "ringsOf" | "views">;
+export type DocumentMeasurements = Pick<JobMeasurements, "keepFresh" | "ringsOf" | "views">;
 
 interface PageOf<Place> {
   readonly limit: number;
@@ -41,16 +41,16 @@ export interface HistoryPage extends PageOf<HistoryPlace> {
  */
 export class DaemonDocuments {
   readonly #context: DocumentContext;
-  readonly #tracker: DocumentTracker;
+  readonly #measurements: DocumentMeasurements;
   readonly #snapshots: Snapshots;
   readonly #usages = new Map<string, { atMs: number; usage: Usage }>();
 
-  constructor(context: DocumentContext, tracker: DocumentTracker, status: () => ShownStatus) {
+  constructor(context: DocumentContext, measurements: DocumentMeasurements, status: () => ShownStatus) {
     this.#context = context;
-    this.#tracker = tracker;
+    this.#measurements = measurements;
     this.#snapshots = new Snapshots(context, {
       status,
-      views: () => tracker.views(),
+      views: () => measurements.views(),
       devices: () => context.meter.devices() ?? [],
     });
   }
@@ -62,13 +62,13 @@ export class DaemonDocuments {
 
   /** Returns the present snapshot, at most a second old. Jobs are read each second for as long as it is asked for. */
   snapshot(): string {
-    this.#tracker.keepFresh();
+    this.#measurements.keepFresh();
     return this.#snapshots.latest().text;
   }
 
   /** Returns the jobs of the present snapshot. */
   jobs(): string {
-    this.#tracker.keepFresh();
+    this.#measurements.keepFresh();
     return this.#snapshots.latest().jobsText;
   }
 
@@ -78,8 +78,8 @@ export class DaemonDocuments {
    */
   job(jobId: string, points: number): JobDetailJson | undefined {
     const { ledger, host } = this.#context;
-    this.#tracker.keepFresh();
-    const view = this.#tracker.views().find(({ job }) => job.jobId === jobId);
+    this.#measurements.keepFresh();
+    const view = this.#measurements.views().find(({ job }) => job.jobId === jobId);
     const named = view === undefined ? ledger.jobsNamed(jobId) : [];
     const job = view?.job ?? named.find(isOpen) ?? named[0];
     if (job === undefined) return undefined;
@@ -107,7 +107,7 @@ export class DaemonDocuments {
   policy(): PolicyInForceJson {
     const { policy, path = null, loadedMs, faults, warnings } = this.#context.store;
     const scanIntervalMs = scanIntervalOf(this.#context);
-    const jobs = this.#tracker.views().map(({ job }) => job);
+    const jobs = this.#measurements.views().map(({ job }) => job);
     return policyInForceJson({ policy, path, loadedMs, faults, warnings, scanIntervalMs, jobs });
   }
 
@@ -123,7 +123,7 @@ export class DaemonDocuments {
   }
 
   #ringsOf(job: Job, points: number): Partial<Record<RingName, StoredHistory>> {
-    const rings = this.#tracker.ringsOf(job.key);
+    const rings = this.#measurements.ringsOf(job.key);
     const recorded = rings.life === undefined ? this.#context.ledger.usageHistory(job) : undefined;
     const life = rings.life ?? (recorded && decodeHistory(recorded));
     const all = { ...rings, ...(life && { life }) };

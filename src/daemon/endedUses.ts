@@ -1,6 +1,6 @@
 import type { JobUse } from "../metrics/jobUse.ts";
 
-/** How long the last use of an ended job is kept, so that readers that come once a minute see it; and of how many. */
+/** The last uses of so many ended jobs are kept for this time, so that readers that come once a minute see them. */
 const KEEP_MS = 300_000;
 const MAX = 500;
 

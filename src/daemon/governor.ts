@@ -26,7 +26,7 @@ import type { PostponedWork } from "./postponedWork.ts";
 const STEP_MS = 500;
 const REPORT_INTERVAL_MS = 10_000;
 const HOUR_MS = 3_600_000;
-/** How long a job is left alone whose quota the kernel has refused. */
+/** The time for which a job is left alone after the kernel has refused its quota. */
 const REFUSED_PAUSE_MS = 60_000;
 /** How often a quota that was changed from outside is set again within an hour, before the job is left alone for an hour. */
 const MAX_REPAIRS_PER_HOUR = 3;

@@ -6,14 +6,14 @@ import { shortfallTextOf } from "../metrics/shares/shortfall.ts";
 import type { DaemonContext } from "./daemonContext.ts";
 import type { HealthProblem } from "./status.ts";
 
-/** How long something that happened once counts as a problem. */
+/** The time for which a single occurrence counts as a problem. */
 const RECENT_MS = 600_000;
 const RECENTLY = "in the last 10 minutes";
 
 const METER_UNAVAILABLE =
   "network, media time and GPUs of jobs are not measured, and it is not known what holds jobs back and what they are sure of";
 
-/** What an operator should know about a daemon that works. */
+/** Problems that an operator should know of although the daemon works. */
 export class Health {
   readonly #context: DaemonContext;
   /** Why a better event source is not used. */

@@ -4,7 +4,7 @@ import { type Hindrance, limitText } from "../metrics/hindrance/hindrance.ts";
 import { hindranceText } from "../metrics/hindrance/hindranceText.ts";
 import type { DaemonContext } from "./daemonContext.ts";
 
-/** Tells subscribers of the daemon and the ledger that something begins or ceases to hold a job back. */
+/** Reports to subscribers of the daemon, and to the ledger, that a cause begins or ceases to hold a job back. */
 export function reportHindrance(
   { ledger, host, bus }: Pick<DaemonContext, "ledger" | "host" | "bus">,
   job: RunningJob,

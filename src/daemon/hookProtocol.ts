@@ -3,12 +3,12 @@ export interface HookRequest {
   id: number;
   command: readonly string[];
   timeoutMs: number;
-  /** What the command reads from its stdin. */
+  /** The standard input of the command. */
   input: string;
   environment: Record<string, string>;
 }
 
-/** How a call has ended, as one line of JSON from the hook runner to the daemon. */
+/** The end of a call, as one line of JSON from the hook runner to the daemon. */
 export interface HookReport {
   id: number;
   /** Continues a sentence that begins with the command; `null` for exit code 0. */

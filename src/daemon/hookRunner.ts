@@ -10,7 +10,7 @@ const MAX_RUNNING = 4;
 const MAX_OUTPUT_BYTES = 4096;
 /** More than those of all workloads that have the default. */
 const NICE = 10;
-/** How often the removal of a cgroup is tried, whose killed processes take a moment to end. */
+/** The most tries to remove a cgroup: its killed processes take a moment to end. */
 const REMOVE_TRIES = 50;
 const REMOVE_INTERVAL_MS = 20;
 

@@ -7,25 +7,17 @@ import { isOpen, isSameProcess, type OpenJob, type RunningJob } from "../jobs/mo
 import { takeOverScope } from "../jobs/placement/jobScope.ts";
 import { releaseKeeper } from "../jobs/placement/scopeKeeper.ts";
 import { isObserved, repairJob } from "../jobs/recovery/recover.ts";
-import type { ViewedJob } from "../json/jobView.ts";
-import { ShownCommands } from "../json/shownCommands.ts";
 import { watchLedgerFile } from "../ledger/database.ts";
 import type { ProcessEvents } from "../linux/events/processEvents.ts";
 import type { FileWatch } from "../linux/fileWatch.ts";
 import { isAlive } from "../linux/proc/identity.ts";
-import type { Hindrance } from "../metrics/hindrance/hindrance.ts";
-import type { StoredHistory } from "../metrics/history/encoding.ts";
-import type { RingName } from "../metrics/history/jobHistory.ts";
-import type { JobUse } from "../metrics/jobUse.ts";
 import { closeFd } from "../sys/descriptor.ts";
 import type { ControlAnswer } from "./controlSocket.ts";
 import type { DaemonContext } from "./daemonContext.ts";
-import { reportHindrance } from "./hindranceEvents.ts";
+import { JobMeasurements } from "./jobMeasurements.ts";
 import { LingeringJobs } from "./lingeringJobs.ts";
-import { Shortfalls } from "./shortfalls.ts";
-import { UsageHistories } from "./usageHistories.ts";
 
-/** How soon the jobs of an ffrtmp that died are taken over. No event reports its death, so we poll. */
+/** The interval at which the observers of jobs are checked. No event reports the death of an ffrtmp, so we poll. */
 const TAKEOVER_INTERVAL_MS = 500;
 /** The records of plain launches are moved into the ledger together, at most this often. */
 const FOLD_DELAY_MS = 1000;
@@ -42,9 +34,7 @@ export class JobTracker {
   /** Use `observe` and `forget` of the tracker, which store and drop the pidfd too. */
   readonly observer: JobObserver;
   readonly lingeringJobs: LingeringJobs;
-  readonly #histories: UsageHistories;
-  readonly #commands = new ShownCommands();
-  readonly #shortfalls: Shortfalls;
+  readonly measurements: JobMeasurements;
   readonly #ledgerWatch: FileWatch | undefined;
   /** Runs only while other ffrtmp processes observe jobs: waking up is most of the cost of an idle daemon. */
   #takeoverTimer: ReturnType<typeof setInterval> | undefined;
@@ -67,12 +57,7 @@ export class JobTracker {
     this.#lastEventId = context.ledger.returnedAfter(0).last;
     this.observer = new JobObserver(context, events, (end) => this.#postponeEnd(end));
     this.lingeringJobs = new LingeringJobs(context);
-    this.#shortfalls = new Shortfalls(context.bus);
-    this.#histories = new UsageHistories(context, () => this.observer.jobs(), undefined, {
-      onHindrance: (job, change) => reportHindrance(context, job, change),
-      onRead: (use) => this.#shortfalls.judge(use),
-      onDrop: (key) => this.#shortfalls.forget(key),
-    });
+    this.measurements = new JobMeasurements(context, () => this.observer.jobs());
     this.#ledgerWatch = watchLedgerFile(context.ledger.path, () =>
       context.postponed.attempt(() => this.#syncWithLedger()),
     );
@@ -82,60 +67,7 @@ export class JobTracker {
   observe(job: RunningJob, pidfd: number | undefined): void {
     this.#context.service.storePidfd(job, pidfd);
     this.observer.observe(job, pidfd);
-    this.#histories.wake();
-  }
-
-  /** Returns what each observed job uses, as it was read last. */
-  uses(): JobUse[] {
-    return this.#histories.uses().map((use) => {
-      const isShort = this.#shortfalls.isShort(use.job.key);
-      return use.shares === null ? use : { ...use, shares: { ...use.shares, isShort } };
-    });
-  }
-
-  /** Returns the running jobs, the oldest first, with what they used when they were read last. */
-  views(): ViewedJob[] {
-    const uses = new Map(this.uses().map((use) => [use.job.key, use]));
-    const jobs = [...this.observer.jobs().values()].sort((a, b) => (a.key < b.key ? -1 : 1));
-    const commands = this.#commands.of(jobs);
-    return jobs.map((job) => ({
-      job,
-      shown: commands.get(job.key),
-      use: uses.get(job.key),
-      cores: this.#histories.recentCoresOf(job.key),
-    }));
-  }
-
-  /** Returns the jobs that need more than they are sure of, as they were read last. */
-  shortOfCpu(): JobUse[] {
-    return this.uses().filter(({ shares }) => shares?.isShort);
-  }
-
-  /** Returns what the jobs used that have ended lately. */
-  endedUses(): JobUse[] {
-    return this.#histories.endedUses();
-  }
-
-  /** See `UsageHistories.keepFresh`. */
-  keepFresh(forMs?: number): void {
-    this.#histories.keepFresh(forMs);
-  }
-
-  /** Returns what holds each observed job back, by its key. A job that nothing is known to hold back is missing. */
-  hindrances(): Record<string, Hindrance> {
-    return Object.fromEntries(
-      this.uses().flatMap(({ job, hindrance }) => (hindrance ? [[job.key, hindrance]] : [])),
-    );
-  }
-
-  /** Returns what an observed job has used until now. */
-  ringsOf(key: string): Partial<Record<RingName, StoredHistory>> {
-    return this.#histories.ringsOf(key);
-  }
-
-  /** Returns the same in the stored form and Base64. */
-  encodedRingsOf(key: string): Partial<Record<RingName, string>> {
-    return this.#histories.encodedRingsOf(key);
+    this.measurements.wake();
   }
 
   /** Returns the running jobs whose observer is this daemon, as they are recorded. */
@@ -181,7 +113,7 @@ export class JobTracker {
         closeFd(fd);
       } else if (match === "there") {
         this.observer.observe(job, fd, { wasAlive: isAlive(this.#context.host, job.process) });
-        this.#histories.wake();
+        this.measurements.wake();
         if (!isObserved(this.#context, job)) this.#takeOver(job);
       } else {
         closeFd(fd);
@@ -232,7 +164,7 @@ export class JobTracker {
     this.#ledgerWatch?.close();
     this.lingeringJobs.stop();
     for (const key of this.#ends.keys()) this.#recordEnd(key);
-    this.#histories.stop();
+    this.measurements.stop();
     const { ledger, self, host } = this.#context;
     for (const job of this.observer.jobs().values()) {
       if (!isSameProcess(job.observer, self)) continue;
@@ -355,7 +287,7 @@ export class JobTracker {
       return;
     }
     if (!isSameProcess(current.observer, self) && isObserved(this.#context, current)) return;
-    this.#histories.finish(job);
+    this.measurements.finish(job);
     const { result, isOurs, survivors } = recordExit(this.#context, current, ending, {
       atEnd: measured,
       time,

@@ -17,7 +17,7 @@ interface PostponedWorkOptions {
 
 /** Postpones work of the daemon while there are too few file descriptors for it (EMFILE, ENFILE). */
 export class PostponedWork {
-  /** How often work was postponed since the start. */
+  /** The number of times that work was postponed since the start. */
   count = 0;
   readonly #options: PostponedWorkOptions;
   #reportedMs = -Infinity;

@@ -2,7 +2,7 @@ import { type ProcessEvents, zeroCounters } from "../linux/events/processEvents.
 import { type DaemonContext, scanIntervalOf } from "./daemonContext.ts";
 import { type DaemonCounts, type DaemonReport, writeDaemonReport } from "./status.ts";
 
-/** How often counts that only grow are written to the ledger. A loss is written at once. */
+/** The interval at which counts that only grow are written to the ledger. A loss is written at once. */
 const WRITE_INTERVAL_MS = 60_000;
 
 /** Counts the process events that a daemon received and missed, and writes the counts to the ledger. */

@@ -13,7 +13,7 @@ export interface DaemonCounts
     EventCounters,
     "received" | "dropped" | "droppedRenames" | "filteredExecs" | "overruns" | "malformed"
   > {
-  /** How often work had to wait because there were too few file descriptors. */
+  /** The number of times that work had to wait for lack of file descriptors. */
   postponed: number | null;
   /** Scans of all processes because events were lost. */
   rescans: number;
@@ -23,7 +23,7 @@ export interface DaemonCounts
   notGoverned: number | null;
   /** Processes with a fact that cannot be part of a tenant's name. */
   tenantsRefused: number | null;
-  /** Facts that processes did not let be read in time. */
+  /** Facts of processes that could not be read in time. */
   lateReads: number | null;
   /** Facts that were not read, because too many threads were blocked. */
   skippedReads: number | null;
@@ -110,7 +110,7 @@ export interface HealthProblem {
 
 /** The answer of a daemon to the request `status`. */
 export type LiveStatus = DaemonStatus & {
-  /** How many jobs it observes. */
+  /** The number of observed jobs. */
   jobs: number;
   /** Calls of the command of `on_end` since the start. */
   on_end_run: number;

@@ -18,29 +18,11 @@ import { placeOf } from "../metrics/shares/sureCores.ts";
 import { EndedUses } from "./endedUses.ts";
 import type { Meter } from "./meter/meterClient.ts";
 import type { PostponedWork } from "./postponedWork.ts";
-import { ReadingSlices, SLICES } from "./readingSlices.ts";
+import { type Intervals, ReadingSchedule } from "./readingSchedule.ts";
 import { UsageRecords } from "./usageRecords.ts";
 
-/** The times between two readings of a job: `hot` while a viewer looks or the job is in doubt, else `cold`. */
-export interface Intervals {
-  readonly hotMs: number;
-  readonly coldMs: number;
-}
-
 const INTERVALS: Intervals = { hotMs: 1000, coldMs: 10_000 };
-/** How long the readings stay frequent after a viewer has asked, unless it says for how long. */
-const FRESH_MS = 5000;
 const SAVE_INTERVAL_MS = 300_000;
-/** A burst of new jobs is governed before the first of them is read. */
-const FIRST_READING_MS = 100;
-/**
- * A job that begins beside others is first read after this time: the next slice can be 10 s away. Many live shorter. Each job is
- * read again after the same time, because rates, and what competes with it, are known between two readings.
- */
-const NEW_JOB_MS = 1000;
-/** Jobs are read in parts of this time, with a pause for events in between. Finding the cgroup of a new job takes 0.5 ms. */
-const PART_MS = 4;
-const PAUSE_MS = 10;
 
 interface Observed {
   job: RunningJob;
@@ -50,13 +32,12 @@ interface Observed {
   sample?: JobSample;
   /** As of that sample. */
   hindrance: Hindrance | null;
-  /** By `performance.now()`, as all times here. */
-  readMs: number;
+  /** By `performance.now()`. */
   nextSaveMs: number;
 }
 
 interface HistoriesOptions {
-  /** How long a cause must last before it is said; 30 s. */
+  /** The time for which a cause must last before it is reported; 30 s by default. */
   readonly holdMs?: number;
   /** Something begins or ceases to hold a job back. */
   readonly onHindrance?: (job: RunningJob, change: HindranceChange) => void;
@@ -75,31 +56,16 @@ type HistoriesContext = Context & { postponed: Pick<PostponedWork, "attempt">; m
 export class UsageHistories {
   readonly #context: HistoriesContext;
   readonly #listJobs: () => ReadonlyMap<string, RunningJob>;
-  readonly #intervals: Intervals;
   readonly #onRead: (use: JobUse) => void;
   readonly #onDrop: (key: string) => void;
   readonly #sampler: JobSampler;
   readonly #needs = new JobNeeds();
   readonly #observed = new Map<string, Observed>();
   readonly #ended = new EndedUses();
-  /** The keys of the jobs that may be too slow: see `isInDoubt`. */
-  readonly #doubtful = new Set<string>();
-  #hotUntilMs = Number.NEGATIVE_INFINITY;
-  readonly #slices = new ReadingSlices<Observed>();
+  readonly #schedule: ReadingSchedule;
   readonly #records: UsageRecords;
   readonly #judge: HindranceJudge;
   readonly #onHindrance: (job: RunningJob, change: HindranceChange) => void;
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  /** The jobs that are to be read, and those that are new. */
-  readonly #due = new Set<RunningJob["key"]>();
-  /** The jobs that were read once. */
-  readonly #readOnce = new Set<RunningJob["key"]>();
-  #partTimer: ReturnType<typeof setTimeout> | undefined;
-  #newJobsTimer: ReturnType<typeof setTimeout> | undefined;
-  #slice = 0;
-  /** When `#slice` is due. */
-  #dueMs = 0;
-  #isStopped = false;
 
   /** `listJobs` returns the jobs that are observed now, by key. */
   constructor(
@@ -113,7 +79,6 @@ export class UsageHistories {
     this.#context = context;
     this.#records = new UsageRecords(context.ledger);
     this.#listJobs = listJobs;
-    this.#intervals = intervals;
     this.#onRead = onRead;
     this.#onDrop = onDrop;
     this.#sampler = new JobSampler(context, {
@@ -122,17 +87,18 @@ export class UsageHistories {
       files: new KeptFiles(),
       devices: NO_DEVICES,
     });
+    const reader = {
+      compareJobs: () => this.#compareJobs(),
+      beforeSlice: () => this.#records.saveAgain(),
+      reading: () => this.#reading(),
+      hasWork: () => this.#records.waiting + this.#listJobs().size > 0,
+    };
+    this.#schedule = new ReadingSchedule(intervals, reader, context.postponed);
   }
 
   /** Call it when a job is observed. */
   wake(): void {
-    if (this.#isStopped) return;
-    if (this.#timer !== undefined) {
-      this.#planNewJobs();
-      return;
-    }
-    this.#dueMs = performance.now() + FIRST_READING_MS;
-    this.#schedule();
+    this.#schedule.wake();
   }
 
   /** Returns the cores that an observed job used in each 5 s of the last 2 minutes, oldest first. */
@@ -153,15 +119,9 @@ export class UsageHistories {
     return this.#ended.list();
   }
 
-  /** Reads all jobs each second for this long. */
-  keepFresh(forMs = FRESH_MS): void {
-    const wasHot = this.#isHot();
-    this.#hotUntilMs = Math.max(this.#hotUntilMs, performance.now() + forMs);
-    if (wasHot || this.#isStopped || this.#timer === undefined) return;
-    // The next slice of the long interval can be seconds away.
-    clearTimeout(this.#timer);
-    this.#dueMs = performance.now();
-    this.#schedule();
+  /** Reads all jobs each second for the next 5 s, or for this long. */
+  keepFresh(forMs?: number): void {
+    this.#schedule.keepFresh(forMs);
   }
 
   /** Returns what an observed job has used; no ring before there is a point. */
@@ -193,106 +153,31 @@ export class UsageHistories {
 
   /** Records the histories of all jobs, and reads no more. */
   stop(): void {
-    this.#isStopped = true;
-    clearTimeout(this.#timer);
-    clearTimeout(this.#partTimer);
-    clearTimeout(this.#newJobsTimer);
+    this.#schedule.stop();
     for (const observed of [...this.#observed.values()]) this.#drop(observed);
     this.#records.saveAgain();
   }
 
-  #schedule(): void {
-    const run = () => {
-      this.#timer = undefined;
-      this.#context.postponed.attempt(() => this.#readSlice());
-      // Slices without jobs are passed over.
-      const step = this.#stepsToNext();
-      if (step === undefined) return;
-      this.#slice = (this.#slice + step) % SLICES;
-      this.#dueMs = Math.max(this.#dueMs + step * this.#stepMs(), performance.now());
-      this.#schedule();
-    };
-    this.#timer = setTimeout(run, Math.max(0, this.#dueMs - performance.now())).unref();
-  }
-
-  #isHot(): boolean {
-    return performance.now() < this.#hotUntilMs;
-  }
-
-  /** The time from one slice to the next one. */
-  #stepMs(): number {
-    const { hotMs, coldMs } = this.#intervals;
-    return (this.#isHot() || this.#doubtful.size > 0 ? hotMs : coldMs) / SLICES;
-  }
-
-  /** Returns `undefined` when nothing is left to do. */
-  #stepsToNext(): number | undefined {
-    const step = this.#slices.stepsToNext(this.#slice);
-    if (step !== undefined) return step;
-    // Jobs that are not read yet: their first reading was postponed, because too few files can be opened.
-    return this.#records.waiting + this.#due.size + this.#listJobs().size > 0 ? SLICES : undefined;
-  }
-
-  #readSlice(): void {
-    this.#compareJobs();
-    this.#records.saveAgain();
-    for (const observed of this.#slices.at(this.#slice))
-      if (this.#isDue(observed)) this.#due.add(observed.job.key);
-    if (this.#partTimer === undefined) this.#readPart();
-  }
-
-  /** While one job is in doubt, its slice has others that are not. */
-  #isDue({ job, readMs }: Observed): boolean {
-    if (this.#isHot() || this.#doubtful.size === 0 || this.#doubtful.has(job.key)) return true;
-    const { hotMs, coldMs } = this.#intervals;
-    return performance.now() - readMs >= coldMs - hotMs / 2;
-  }
-
-  /** Drops the jobs that other processes have ended, and finds the new ones. Called ten times a second for all jobs. */
-  #compareJobs(): void {
+  /** Drops the jobs that other processes have ended, and returns the keys of the new ones. */
+  #compareJobs(): string[] {
     const jobs = this.#listJobs();
-    let known = 0;
-    for (const key of jobs.keys()) {
-      if (this.#observed.has(key)) known++;
-      else this.#due.add(key);
-    }
-    if (known === this.#observed.size) return;
+    const added: string[] = [];
+    for (const key of jobs.keys()) if (!this.#observed.has(key)) added.push(key);
+    if (jobs.size - added.length === this.#observed.size) return added;
     for (const [key, observed] of this.#observed) if (!jobs.has(key)) this.#drop(observed);
+    return added;
   }
 
-  #planNewJobs(): void {
-    this.#newJobsTimer ??= setTimeout(() => {
-      this.#newJobsTimer = undefined;
-      this.#context.postponed.attempt(() => this.#readNewJobs());
-    }, NEW_JOB_MS).unref();
-  }
-
-  #readNewJobs(): void {
-    for (const key of this.#readOnce) this.#due.add(key);
-    this.#readOnce.clear();
-    this.#compareJobs();
-    if (this.#partTimer === undefined) this.#readPart();
-  }
-
-  #readPart(): void {
-    const startMs = performance.now();
+  #reading(): (key: string) => void {
     const jobs = this.#listJobs();
-    for (const key of this.#due) {
-      if (performance.now() - startMs > PART_MS) {
-        this.#partTimer = setTimeout(() => {
-          this.#partTimer = undefined;
-          this.#context.postponed.attempt(() => this.#readPart());
-        }, PAUSE_MS).unref();
-        return;
-      }
-      this.#due.delete(key);
+    return (key) => {
       const [observed, job] = [this.#observed.get(key), jobs.get(key)];
       if (observed !== undefined) {
         // Its record may have changed.
         if (job !== undefined) observed.job = job;
         this.#readDue(observed);
       } else if (job !== undefined) this.#add(job);
-    }
+    };
   }
 
   #readDue(observed: Observed): void {
@@ -312,12 +197,10 @@ export class UsageHistories {
     const history = new JobHistory(stored && decodeHistory(stored));
     const hindered = new HinderedTotals(this.#context.ledger.hinderedTimes(job));
     const nextSaveMs = performance.now() + SAVE_INTERVAL_MS;
-    const observed: Observed = { job, history, hindered, hindrance: null, readMs: 0, nextSaveMs };
+    const observed: Observed = { job, history, hindered, hindrance: null, nextSaveMs };
     this.#observed.set(job.key, observed);
-    this.#slices.add(observed);
+    this.#schedule.add(job.key);
     this.#askMeter(observed, this.#read(observed));
-    this.#readOnce.add(job.key);
-    if (!this.#isStopped) this.#planNewJobs();
   }
 
   #judgeJob(observed: Observed, measured: MeasuredUse): HindranceChange {
@@ -333,8 +216,7 @@ export class UsageHistories {
     this.#needs.record(job, cpuSampleOf(use, use.media));
     this.#onRead(use);
     // By the answer before, which has arrived by now.
-    if (isInDoubt(use)) this.#doubtful.add(key);
-    else this.#doubtful.delete(key);
+    this.#schedule.setDoubt(key, isInDoubt(use));
   }
 
   #useOf({ sample, hindrance }: Observed): JobUse | undefined {
@@ -363,16 +245,14 @@ export class UsageHistories {
     this.#observed.delete(key);
     this.#sampler.forget(key);
     this.#judge.forget([key]);
-    this.#doubtful.delete(key);
+    this.#schedule.delete(key);
     this.#needs.forget(key);
     this.#context.meter.forget(key);
     this.#onDrop(key);
-    this.#slices.delete(observed);
-    this.#readOnce.delete(key);
   }
 
   #read(observed: Observed): MeasuredUse {
-    observed.readMs = performance.now();
+    this.#schedule.markRead(observed.job.key);
     observed.sample = this.#sampler.sampleOne(observed.job);
     const measured = this.#measuredOf(observed.sample);
     observed.history.record(measured);

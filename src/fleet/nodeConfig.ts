@@ -62,7 +62,7 @@ const nodeConfig = z
     stateDirectory,
   }));
 
-/** What `ffrtmp fleet join` writes as YAML. */
+/** The content that `ffrtmp fleet join` writes as YAML. */
 export type NodeConfigFile = z.input<typeof nodeConfig>;
 export type NodeConfig = z.output<typeof nodeConfig> & { directory: string };
 

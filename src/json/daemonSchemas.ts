@@ -74,7 +74,7 @@ export const daemon = z
     found_by_looking: count("processes that a scan found, because their event was missed"),
     not_governed: count("processes that the policy chose and that could not be governed"),
     tenants_refused: count("processes with a fact that cannot be part of a tenant's name"),
-    late_reads: count("facts that processes did not let be read in time"),
+    late_reads: count("facts of processes that could not be read in time"),
     skipped_reads: count("facts that were not read, because too many threads were blocked"),
     ended_before_limits: count("processes that ended before their limits could be applied"),
     sla_last_24h: described(

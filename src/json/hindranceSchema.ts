@@ -52,4 +52,4 @@ export const hindranceSchema = z
       "what was measured over 15 seconds when it showed last; `null`: not known",
     ),
   })
-  .meta({ id: "Hindrance", description: "What holds a job back." });
+  .meta({ id: "Hindrance", description: "The cause that holds a job back." });

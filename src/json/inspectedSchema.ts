@@ -42,7 +42,7 @@ const usagePoint = z
   })
   .meta({
     id: "UsagePoint",
-    description: "What a job used in a span of time. Counters are counts, not rates.",
+    description: "The use of resources by a job in a span of time. Counters are counts, not rates.",
   });
 
 const usageHistory = z
@@ -53,7 +53,10 @@ const usageHistory = z
     ),
     points: described(z.array(usagePoint), "from the first reading on; at most 360"),
   })
-  .meta({ id: "UsageHistory", description: "What a job used during its life, as watch has measured it." });
+  .meta({
+    id: "UsageHistory",
+    description: "The use of resources by a job during its life, as watch has measured it.",
+  });
 
 export const inspected = jobSchema
   .extend({

@@ -88,7 +88,7 @@ const gpuUse = z
   .meta({
     id: "GpuUse",
     description:
-      "What a job uses of NVIDIA GPUs, as the driver reports it: averages over the driver's last sampling period. A percentage is `null` where the driver has no sample of the process, as for one that was idle.",
+      "The use of NVIDIA GPUs by a job, as the driver reports it: averages over the driver's last sampling period. A percentage is `null` where the driver has no sample of the process, as for one that was idle.",
   });
 
 const percentOfTime = (what: string) =>
@@ -147,7 +147,7 @@ export const jobUse = z
     ),
     ...shares,
   })
-  .meta({ id: "JobUse", description: "What a job uses now." });
+  .meta({ id: "JobUse", description: "The use of resources by a job now." });
 
 export const tenantUse = z
   .strictObject({
@@ -163,7 +163,7 @@ export const tenantUse = z
   })
   .meta({
     id: "TenantUse",
-    description: "What the jobs of a tenant use now. A sum is `null` if one job's is.",
+    description: "The use of resources by the jobs of a tenant now. A sum is `null` if one job's is.",
   });
 
 export const deviceUse = z
@@ -181,4 +181,4 @@ export const deviceUse = z
     memory_bytes: bytes("the device memory in use"),
     memory_total_bytes: bytes("the device memory"),
   })
-  .meta({ id: "GpuDevice", description: "What all programs together use of one NVIDIA GPU." });
+  .meta({ id: "GpuDevice", description: "The use of one NVIDIA GPU by all programs together." });

@@ -6,7 +6,7 @@ import { rounded } from "./rounding.ts";
 export interface MachineParts {
   readonly machine: MachineReading;
   readonly pressure: MachinePressure;
-  /** Of all CPUs. `null`: unknown. */
+  /** The sum over all CPUs. `null`: unknown. */
   readonly busyPercent: number | null;
 }
 

@@ -19,7 +19,7 @@ export const machineSchema = z
     memory_total_bytes: bytes("the memory of the machine"),
     memory_available_bytes: bytes("memory that new programs can have without swapping"),
   })
-  .meta({ id: "Machine", description: "What the whole machine uses, all programs together." });
+  .meta({ id: "Machine", description: "The use of the whole machine, by all programs together." });
 
 export type MachineJson = z.input<typeof machineSchema>;
 
@@ -35,6 +35,6 @@ export const machineUse = machineSchema
     ffrtmp_version: described(z.string(), "the version of ffrtmp"),
     job_count: described(z.number().int(), "the number of jobs in the lines before it"),
   })
-  .meta({ id: "MachineUse", description: "What the whole machine uses now, all programs together." });
+  .meta({ id: "MachineUse", description: "The use of the whole machine now, by all programs together." });
 
 export type MachineUseJson = z.infer<typeof machineUse>;

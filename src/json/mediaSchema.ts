@@ -34,4 +34,4 @@ export const media = z
       "`finishing`: all input is processed. `stuck`: no progress for 2 minutes. `null`: not known",
     ),
   })
-  .meta({ id: "Media", description: "How far a job is." });
+  .meta({ id: "Media", description: "The progress of a job in its media." });

@@ -37,5 +37,5 @@ export const network = z
   .meta({
     id: "Network",
     description:
-      "What a job sends and receives over TCP, as the kernel counts it. Other protocols are only in the keys of devices.",
+      "The TCP connections of a job, as the kernel counts it. Other protocols are only in the keys of devices.",
   });

@@ -97,7 +97,7 @@ const plan = z
       "the changes of the kind `attribute-set`",
     ),
   })
-  .meta({ id: "Plan", description: "What would be changed for a process." });
+  .meta({ id: "Plan", description: "The changes that would be made for a process." });
 
 export const explained = z
   .strictObject({

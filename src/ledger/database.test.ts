@@ -9,15 +9,15 @@ const { freshDirectory, open } = useLedgers();
 
 describe("a ledger file", () => {
   it("that is damaged while it is open is set aside completely, and a new one is created", () => {
-    const { ledger, path, told } = open();
+    const { ledger, path, messages } = open();
     ledger.register(someJob());
     for (const name of readdirSync(join(path, "..")).filter((each) => each.startsWith("ledger.db")))
       writeFileSync(join(path, "..", name), "damage ".repeat(2000));
-    const { ledger: next, told: toldNext } = open(join(path, "../.."));
-    expect(toldNext[0]).toMatch(/is damaged \(.*it was set aside as \S+ledger\.db\.damaged-\d{4}-/);
+    const { ledger: next, messages: messagesNext } = open(join(path, "../.."));
+    expect(messagesNext[0]).toMatch(/is damaged \(.*it was set aside as \S+ledger\.db\.damaged-\d{4}-/);
     expect(next.openJobs()).toEqual([]);
     next.register(someJob());
-    expect(told).toEqual([]);
+    expect(messages).toEqual([]);
     const aside = readdirSync(join(path, "..")).find((name) => /\.damaged-[^/]*Z$/.test(name)) as string;
     expect(readFileSync(join(path, "..", aside), "utf8")).toStartWith("damage damage");
   });
@@ -34,9 +34,9 @@ describe("a ledger file", () => {
       const path = join(directory, "state/ledger.db");
       writeDatabase(path, sql);
       const before = readFileSync(path, "base64");
-      const { ledger, told } = open(directory);
+      const { ledger, messages } = open(directory);
       expect(ledger.unreadableBecause).toMatch(reason);
-      expect(told).toHaveLength(1);
+      expect(messages).toHaveLength(1);
       ledger.register(someJob());
       ledger.close();
       expect(readFileSync(path, "base64")).toBe(before);
@@ -54,7 +54,10 @@ describe("a ledger file", () => {
       Bun.spawn([process.execPath, "-e", program], { stdout: "ignore", stderr: "pipe" }),
     );
     for (const child of children) {
-      expect({ told: await child.stderr.text(), code: await child.exited }).toEqual({ told: "", code: 0 });
+      expect({ messages: await child.stderr.text(), code: await child.exited }).toEqual({
+        messages: "",
+        code: 0,
+      });
     }
     expect(open(directory).ledger.openJobs()).toHaveLength(6);
   });

@@ -21,7 +21,7 @@ const LOCK_TIMEOUT_MS = 200;
 /** The same while the schema is created or updated. */
 const MIGRATION_TIMEOUT_MS = 1000;
 const RETRY_MS = 2;
-/** How soon a change of the inbox is reported. A plain launch changes it four times, most often within milliseconds. */
+/** The delay before a change of the inbox is reported. A plain launch makes four, most often within milliseconds. */
 const INBOX_DELAY_MS = 50;
 
 /**

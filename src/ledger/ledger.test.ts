@@ -269,7 +269,7 @@ describe("a row that is in no state of a job", () => {
   ];
   for (const [change, reason] of cases) {
     it(`is left out, reported once and never rewritten: ${reason}`, () => {
-      const { ledger, path, told } = open();
+      const { ledger, path, messages } = open();
       const sound = someJob({ jobId: "sound", process: someProcess({ pid: 1 }) });
       const job = someJob();
       ledger.register(sound);
@@ -282,15 +282,15 @@ describe("a row that is in no state of a job", () => {
       expect(ledger.jobsToCleanUp()).toEqual([sound]);
       expect(ledger.job(job.key)).toBeUndefined();
       expect(ledger.jobsNamed(job.jobId)).toEqual([]);
-      expect(told).toHaveLength(1);
-      expect(told[0]).toStartWith(`ledger row ${job.key} is inconsistent: ${reason}. `);
+      expect(messages).toHaveLength(1);
+      expect(messages[0]).toStartWith(`ledger row ${job.key} is inconsistent: ${reason}. `);
       expect(row()).toEqual(before);
       db.close();
     });
   }
 
   it("is left out of the history with its result", () => {
-    const { ledger, path, told } = open();
+    const { ledger, path, messages } = open();
     const jobs = ["sound", "odd"].map((jobId, index) => {
       const job = someJob({ jobId, process: someProcess({ pid: index + 1 }) });
       ledger.register(job);
@@ -306,7 +306,7 @@ describe("a row that is in no state of a job", () => {
     db.close();
     expect(ledger.history(10).map(({ job }) => job.jobId)).toEqual(["sound"]);
     expect(ledger.result(jobs[1])).toBeUndefined();
-    expect(told).toEqual([
+    expect(messages).toEqual([
       expect.stringContaining(
         `ledger row ${jobs[1].key} is inconsistent: the columns of its ending contradict`,
       ),

@@ -153,7 +153,7 @@ const MIGRATIONS: (string | ((db: Database) => void))[] = [
     `,
   // The order in which results were recorded, for a reader that continues where it stopped. AUTOINCREMENT: no number is
   // used twice, whatever is deleted. The rowid of `results` would not do, because VACUUM may change it, nor would the key,
-  // which is in the order of creation. The id tells this file, and its copies, from any other ledger.
+  // which is in the order of creation. The id identifies this file and its copies.
   `
   CREATE TABLE identity (ledger_id TEXT NOT NULL) STRICT;
   INSERT INTO identity VALUES (lower(hex(randomblob(16))));

@@ -89,7 +89,7 @@ describe("the outbox", () => {
     expect(idOf(one)).not.toBe(idOf(other));
   });
 
-  it("names the fault of a result that cannot be read, and goes on", () => {
+  it("names the fault of a result that cannot be read, and continues with the next", () => {
     const opened = open();
     const broken = recordEnded(opened, 1);
     recordEnded(opened, 2);

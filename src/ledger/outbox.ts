@@ -10,7 +10,7 @@ export type NumberedResult = { seq: number; key: string } & (
   | { fault: string }
 );
 
-/** How the eligible jobs of a period ended. */
+/** The ends of the eligible jobs of a period. */
 export interface Totals {
   jobs: number;
   compliant: number;

@@ -3,7 +3,7 @@ import { isMediumTrouble, openMemory, type Row, type Statement } from "./databas
 
 /** About 1,500 jobs, and some MB of memory. */
 const MAX_WAITING = 10_000;
-/** How often what can no longer be recorded is removed from memory, in changes. */
+/** After so many changes, those that can no longer be recorded are removed from memory. */
 const PRUNE_INTERVAL = 1000;
 
 const TABLES = ["jobs", "results", "events"];

@@ -15,7 +15,7 @@ export type LogEntry =
   /** An event of a job; without `jobId`, of `ffrtmp watch`. */
   | { kind: "recorded"; atMs: number; jobId: string | null; event: RecordedEvent };
 
-/** How far the log was read. */
+/** The end of the part of the log that was read. */
 export interface LogPosition {
   /** The last row of each table. */
   jobs: number;
@@ -194,7 +194,9 @@ export function entriesOf(
 function startOf(job: Job, hasChanged: boolean): LogEntry[] {
   const registered: LogEntry = { kind: "registered", atMs: job.createdMs, job };
   if (job.state === "starting" || job.startedMs === null) return [registered];
-  return [registered, { kind: "started", atMs: job.startedMs, job, hasChanged }];
+  // The process of `exec` is older than its job, and it is governed only from then on.
+  const atMs = Math.max(job.startedMs, job.createdMs);
+  return [registered, { kind: "started", atMs, job, hasChanged }];
 }
 
 function endOf(jobRow: Row, resultRow: Row): LogEntry[] {

@@ -147,7 +147,7 @@ export abstract class RecordedJobs extends LedgerStore {
   /** Returns the verdicts about the ended jobs that pass the filter. */
   verdicts(filter: HistoryFilter): Verdict[] {
     const { from, parameters } = endedJobs(filter, "with their jobs");
-    // One row for each job, because rows of the overlay and of the file are told apart by their key.
+    // One row for each job, because rows of the overlay and of the file are distinguished by their key.
     const columns = "key, tenant, sla_eligible, sla_compliant, sla_reason";
     return this.rows(`SELECT ${columns} FROM ${from}`, parameters).map((row) => ({
       tenant: row["tenant"] as string | null,

@@ -2,7 +2,7 @@ import type { Ledger } from "./ledger.ts";
 
 type Notes = Pick<Ledger, "note" | "setNote">;
 
-/** How much history is kept. `Infinity`: no limit. */
+/** The limits on the history. `Infinity`: no limit. */
 export interface Retention {
   /** Jobs that ended longer ago are deleted. */
   maxAgeMs: number;

@@ -38,7 +38,7 @@ const GROUP = "ffrtmp";
 const OWN_NAMES =
   /^(ledger\.db.*|ffrtmp\.log(\.\d+)?|(watch|gates)\.lock|watch\.sock|logs|inbox|launches|progress|uninstall)$/;
 
-/** Those of them that are directories, which have no names of others. */
+/** The directories among them. They have no names of others. */
 const DIRECTORIES = ["logs", INBOX, "launches", "progress"];
 
 /** The file has lost what it contained. */

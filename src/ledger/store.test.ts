@@ -17,13 +17,13 @@ function locked(path: string): Database {
 
 describe("a ledger that cannot be written", () => {
   it("keeps changes in their order until it can be, and reports it once", () => {
-    const { ledger, path, told, directory } = open();
+    const { ledger, path, messages, directory } = open();
     const job = someJob();
     ledger.register(job);
     const holder = locked(path);
     ledger.addEvent(job, { atMs: 1, kind: "observer_died", detail: {} });
-    expect(told).toHaveLength(1);
-    expect(told[0]).toMatch(/cannot write the ledger .* \(database is locked: another process uses it\)/);
+    expect(messages).toHaveLength(1);
+    expect(messages[0]).toMatch(/cannot write the ledger .* \(database is locked: another process uses it\)/);
     holder.run("ROLLBACK");
     holder.close();
     ledger.addEvent(job, { atMs: 2, kind: "observer_left", detail: {} });
@@ -34,19 +34,19 @@ describe("a ledger that cannot be written", () => {
         .map(({ kind }) => kind),
     ).toEqual(["observer_died", "observer_left"]);
     ledger.close();
-    expect(told).toHaveLength(1);
+    expect(messages).toHaveLength(1);
   }, 60_000);
 });
 
 describe("a ledger that stays locked", () => {
   it("keeps 10,000 changes, reports the first loss, and still records the results of earlier jobs", () => {
-    const { ledger, path, told, directory } = open();
+    const { ledger, path, messages, directory } = open();
     const early = someJob({ jobId: "early" });
     ledger.register(early);
     const holder = locked(path);
     for (let atMs = 0; atMs < 10_000; atMs++)
       ledger.addEvent(early, { atMs, kind: "observer_died", detail: {} });
-    expect(told).toHaveLength(1);
+    expect(messages).toHaveLength(1);
     // Enough to be forgotten, and each one is complete while it lasts.
     for (let pid = 1; pid <= 600; pid++) {
       const late = someJob({ jobId: `late-${pid}`, process: someProcess({ pid }) });
@@ -56,13 +56,15 @@ describe("a ledger that stays locked", () => {
       if (ended === "already ended") throw new Error("it has no result yet");
       ledger.markCleanedUp(ended);
     }
-    expect(told).toHaveLength(2);
-    expect(told[1]).toMatch(/more than 10000 changes wait .*: jobs that start from now on are not recorded/);
+    expect(messages).toHaveLength(2);
+    expect(messages[1]).toMatch(
+      /more than 10000 changes wait .*: jobs that start from now on are not recorded/,
+    );
     ledger.recordResult(early, someResult(early));
     holder.run("ROLLBACK");
     holder.close();
     ledger.close();
-    expect(told[2]).toMatch(/^1800 changes are lost that could not be written/);
+    expect(messages[2]).toMatch(/^1800 changes are lost that could not be written/);
     const { ledger: next } = open(directory);
     expect(next.history(5).map(({ job }) => job.jobId)).toEqual(["early"]);
     expect(next.events(early)).toHaveLength(10_000);
@@ -102,8 +104,8 @@ describe("a ledger that cannot be opened", () => {
   }
 
   it("works in memory, and reports why recorded jobs cannot be read", () => {
-    const { ledger, told } = unusable();
-    expect(told[0]).toMatch(
+    const { ledger, messages } = unusable();
+    expect(messages[0]).toMatch(
       /cannot write the ledger \S+ \(ENOTDIR .*governing continues, what happens is kept in memory only/,
     );
     expect(ledger.unreadableBecause).toMatch(/^ENOTDIR/);
@@ -115,16 +117,16 @@ describe("a ledger that cannot be opened", () => {
   });
 
   it("counts the changes that are lost with it, without its notes about itself", () => {
-    const { ledger, told } = unusable();
+    const { ledger, messages } = unusable();
     ledger.setNote("scanned", "yes");
     ledger.close();
-    expect(told).toHaveLength(1);
+    expect(messages).toHaveLength(1);
     ledger.register(someJob());
     ledger.close();
-    expect(told[1]).toMatch(/^1 change is lost that could not be written to the ledger /);
+    expect(messages[1]).toMatch(/^1 change is lost that could not be written to the ledger /);
     ledger.register(someJob({ jobId: "b", process: someProcess({ pid: 1 }) }));
     ledger.close();
-    expect(told[2]).toMatch(/^2 changes are lost that could not be written/);
+    expect(messages[2]).toMatch(/^2 changes are lost that could not be written/);
   });
 
   it("is written completely as soon as it can be", () => {

@@ -2,6 +2,7 @@ import type { Database } from "bun:sqlite";
 import { dirname, join } from "node:path";
 import * as database from "./database.ts";
 import { InboxView } from "./inbox/inboxView.ts";
+import { LedgerFile } from "./ledgerFile.ts";
 import { INBOX } from "./location.ts";
 import { Overlay } from "./overlay.ts";
 import { createInbox } from "./stateFiles.ts";
@@ -49,9 +50,7 @@ export abstract class LedgerStore {
   readonly path: string;
   /** Reports to the operator that the ledger cannot be written, or was damaged. */
   protected readonly onTrouble: (message: string) => void;
-  /** `undefined` while the file cannot be opened. */
-  #file: Database | undefined;
-  #inode: number | undefined;
+  readonly #file: LedgerFile;
   /** The changes that wait, from the first one that could not be written until the last one is. */
   #overlay: Overlay | undefined;
   #fault: { reason: string; remedy: string } | undefined;
@@ -68,6 +67,7 @@ export abstract class LedgerStore {
     this.path = path;
     this.onTrouble = onTrouble;
     this.#isReader = access === "read";
+    this.#file = new LedgerFile(path, (text) => onTrouble(text));
     this.#inbox = new InboxView(join(dirname(path), INBOX), (text) => onTrouble(text));
     this.isMissing = access !== "create" && database.isMissing(path);
     if (this.isMissing) {
@@ -75,7 +75,7 @@ export abstract class LedgerStore {
       return;
     }
     try {
-      this.#file = this.#openFile();
+      this.#file.open();
       if (access === "create") createInbox(dirname(path));
     } catch (error) {
       if (!database.isMediumTrouble(error)) throw error;
@@ -101,7 +101,7 @@ export abstract class LedgerStore {
     const recorded = (): Row[] => this.#withInbox(sql, parameters);
     if (this.#overlay === undefined) return recorded();
     this.#refreshInbox();
-    const isReadable = this.#file !== undefined || this.#inbox.database !== undefined;
+    const isReadable = this.#file.db !== undefined || this.#inbox.database !== undefined;
     return this.#overlay.rows(sql, parameters, isReadable ? recorded : undefined);
   }
 
@@ -113,9 +113,9 @@ export abstract class LedgerStore {
 
   /** Reads the file and the changes that wait for it. */
   protected ledgerRows(sql: string, parameters: Row = {}): Row[] {
-    const recorded = (): Row[] => this.#guard((db) => db.query<Row, Row>(sql).all(parameters));
+    const recorded = (): Row[] => this.#file.use((db) => db.query<Row, Row>(sql).all(parameters));
     if (this.#overlay === undefined) return recorded();
-    return this.#overlay.rows(sql, parameters, this.#file && recorded);
+    return this.#overlay.rows(sql, parameters, this.#file.db && recorded);
   }
 
   /** Returns whether a file of the inbox claims a job id. */
@@ -148,8 +148,8 @@ export abstract class LedgerStore {
   /** A file that cannot be folded now stays in the inbox, where it is read. */
   #tryOnInbox(action: (file: Database | undefined) => void): void {
     try {
-      if (this.#file === undefined) action(undefined);
-      else this.#guard(action);
+      if (this.#file.db === undefined) action(undefined);
+      else this.#file.use(action);
     } catch (error) {
       if (!database.isMediumTrouble(error)) throw error;
     }
@@ -157,7 +157,7 @@ export abstract class LedgerStore {
 
   #withInbox(sql: string, parameters: Row): Row[] {
     const fromFile = (): Row[] =>
-      this.#file === undefined ? [] : this.#guard((db) => db.query<Row, Row>(sql).all(parameters));
+      this.#file.db === undefined ? [] : this.#file.use((db) => db.query<Row, Row>(sql).all(parameters));
     // No plain launch writes notes.
     if ("name" in parameters) return fromFile();
     return this.#inbox.rowsBeside(sql, parameters, { refresh: () => this.#refreshInbox(), fromFile });
@@ -165,13 +165,13 @@ export abstract class LedgerStore {
 
   /** Reads what only the file has: pragmas. */
   protected fileRows(sql: string): Row[] {
-    return this.#file === undefined ? [] : this.#guard((db) => db.query<Row, Row>(sql).all({}));
+    return this.#file.db === undefined ? [] : this.#file.use((db) => db.query<Row, Row>(sql).all({}));
   }
 
   /** Reads one value of bytes, which only the file has. */
   protected fileBytes(sql: string, parameters: Row): Uint8Array | undefined {
-    if (this.#file === undefined) return undefined;
-    const [value] = this.#guard((db) => db.query<unknown, Row>(sql).values(parameters)[0] ?? []);
+    if (this.#file.db === undefined) return undefined;
+    const [value] = this.#file.use((db) => db.query<unknown, Row>(sql).values(parameters)[0] ?? []);
     return value instanceof Uint8Array ? value : undefined;
   }
 
@@ -183,9 +183,9 @@ export abstract class LedgerStore {
     sql: string,
     parameters: Record<string, database.Value | Uint8Array>,
   ): number | undefined {
-    if (this.flush() > 0 || this.#file === undefined) return undefined;
+    if (this.flush() > 0 || this.#file.db === undefined) return undefined;
     try {
-      return this.#guard((db) => db.query<unknown, typeof parameters>(sql).run(parameters)).changes;
+      return this.#file.use((db) => db.query<unknown, typeof parameters>(sql).run(parameters)).changes;
     } catch (error) {
       if (!database.isMediumTrouble(error)) throw error;
       return undefined;
@@ -198,10 +198,10 @@ export abstract class LedgerStore {
    */
   protected writeNowOrNever(action: (db: Database) => void): void {
     try {
-      this.#file ??= this.#openFile(NOW_OR_NEVER_WAIT_MS);
-      // What waits comes first, where it can be written.
+      this.#file.open(NOW_OR_NEVER_WAIT_MS);
+      // Write the waiting changes first, where they can be written.
       this.flush();
-      this.#guard((db) => database.writeDurably(db, () => action(db), NOW_OR_NEVER_WAIT_MS));
+      this.#file.use((db) => database.writeDurably(db, () => action(db), NOW_OR_NEVER_WAIT_MS));
     } catch (error) {
       if (!database.isMediumTrouble(error)) throw error;
       const { reason, remedy } = this.#describe(error);
@@ -225,8 +225,8 @@ export abstract class LedgerStore {
     if (this.isMissing) return this.#overlay.waiting.length;
     if (performance.now() < this.#notBeforeMs) return this.#overlay.waiting.length;
     try {
-      if (this.#file === undefined) {
-        this.#file = this.#openFile(0);
+      if (this.#file.db === undefined) {
+        this.#file.open(0);
         this.#fault = undefined;
       }
       this.#writePart(this.#overlay);
@@ -245,20 +245,20 @@ export abstract class LedgerStore {
     clearTimeout(this.#flushing);
     this.#flushing = undefined;
     if (this.#overlay === undefined || this.isMissing) return 0;
-    if (this.#file !== undefined) database.waitForLocks(this.#file, LAST_WAIT_MS);
+    this.#file.waitForLocks(LAST_WAIT_MS);
     let before = this.#overlay.waiting.length;
     for (let left = this.flush(); left > 0 && left < before; left = this.flush()) before = left;
     if (this.#overlay === undefined) return 0;
-    if (this.#file !== undefined) database.waitForLocks(this.#file, 0);
+    this.#file.waitForLocks(0);
     return this.#reportLoss(this.#overlay);
   }
 
   #execute(statement: Statement): number {
-    const isClosed = this.#file === undefined;
+    const isClosed = this.#file.db === undefined;
     if (this.#overlay !== undefined && (isClosed || this.flush() > 0))
       return this.#keep(this.#overlay, statement);
     try {
-      return this.#guard((db) => {
+      return this.#file.use((db) => {
         this.#inbox.foldBefore(db, [statement]);
         return db.query<unknown, Row>(statement[0]).run(statement[1]);
       }).changes;
@@ -266,14 +266,14 @@ export abstract class LedgerStore {
       if (!database.isMediumTrouble(error)) throw error;
       this.#reportOnce(error);
       // From now on without a wait, until a change was written again.
-      if (this.#file !== undefined) database.waitForLocks(this.#file, 0);
+      this.#file.waitForLocks(0);
       this.#overlay ??= new Overlay();
       return this.#keep(this.#overlay, statement);
     }
   }
 
   #keep(overlay: Overlay, statement: Statement): number {
-    const sources = [this.#file, this.#inbox.database].filter((source) => source !== undefined);
+    const sources = [this.#file.db, this.#inbox.database].filter((source) => source !== undefined);
     const changes = overlay.apply(statement, sources);
     if (!overlay.keep(statement)) {
       const bound = `more than ${overlay.waiting.length} changes wait for the ledger ${this.path}`;
@@ -295,7 +295,7 @@ export abstract class LedgerStore {
 
   #writePart(overlay: Overlay): void {
     const part = overlay.waiting.slice(0, PART);
-    this.#guard((db) => {
+    this.#file.use((db) => {
       this.#inbox.foldBefore(db, part);
       const misfits: string[] = [];
       db.transaction(() => {
@@ -318,46 +318,7 @@ export abstract class LedgerStore {
     this.#isReported = false;
     clearTimeout(this.#flushing);
     this.#flushing = undefined;
-    if (this.#file !== undefined) database.waitForLocks(this.#file);
-  }
-
-  #guard<T>(action: (db: Database) => T): T {
-    const file = this.#file;
-    // It was open when the caller asked, or it would not be here.
-    if (file === undefined) throw new Error(`the ledger ${this.path} is not open`);
-    try {
-      return action(file);
-    } catch (error) {
-      if (!database.isDamage(error)) throw error;
-      file.close();
-      this.#replaceDamaged(error);
-      this.#file = this.#openFile();
-      return action(this.#file);
-    }
-  }
-
-  #openFile(lockTimeoutMs?: number): Database {
-    this.#inode = database.inodeOf(this.path);
-    try {
-      return database.openFile(this.path, this.onTrouble, lockTimeoutMs);
-    } catch (error) {
-      if (!database.isDamage(error)) throw error;
-      this.#replaceDamaged(error);
-      return database.openFile(this.path, this.onTrouble, lockTimeoutMs);
-    } finally {
-      this.#inode = database.inodeOf(this.path);
-    }
-  }
-
-  #replaceDamaged(error: unknown): void {
-    const aside = database.setAside(this.path, this.#inode, new Date());
-    this.#inode = undefined;
-    if (aside === undefined) return;
-    const reason = error instanceof Error ? error.message : String(error);
-    this.onTrouble(
-      `the ledger ${this.path} is damaged (${reason}): it was set aside as ${aside} and a new one is created. ` +
-        "Jobs that still run are recovered from their cgroups; earlier history is only in the old file",
-    );
+    this.#file.waitForLocks();
   }
 
   #reportLoss(overlay: Overlay): number {

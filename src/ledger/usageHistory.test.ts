@@ -35,13 +35,13 @@ test("a history without a job is not recorded", () => {
 });
 
 test("while the file is locked a history waits in no memory, and the changes of jobs keep their order", () => {
-  const { ledger, path, told } = open();
+  const { ledger, path, messages } = open();
   const job = someJob();
   ledger.register(job);
   const holder = new Database(path);
   holder.run("BEGIN IMMEDIATE");
   expect(ledger.recordUsageHistory(job, new Uint8Array([1]))).toBe("not writable");
-  expect(told).toEqual([]);
+  expect(messages).toEqual([]);
   ledger.addEvent(job, { atMs: 1, kind: "observer_died", detail: {} });
   // Behind that change, which waits.
   expect(ledger.recordUsageHistory(job, new Uint8Array([2]))).toBe("not writable");

@@ -6,7 +6,7 @@ const NOTHING_COUNTED = {
   cpuUsec: null,
   /** Periods of a CPU quota in which a thread of the cgroup could run. */
   quotaPeriods: null,
-  /** Those of `quotaPeriods` in which the quota stopped the cgroup. */
+  /** The part of `quotaPeriods` in which the quota stopped the cgroup. */
   throttledPeriods: null,
   /** Memory that is charged to the cgroup, as memory.max counts it. No counter: it also falls. */
   memoryBytes: null,
@@ -37,7 +37,7 @@ const NO_DETAILS = {
   fileBytes: null,
   /** Page faults that waited for a disk. */
   majorFaults: null,
-  /** What was read from a disk again after the kernel had dropped it from memory for lack of room. */
+  /** Bytes that were read from a disk again because the kernel had dropped them from memory for lack of room. */
   rereadBytes: null,
   memoryPeakBytes: null,
   /** Processes that the kernel's OOM killer ended. */

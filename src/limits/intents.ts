@@ -1,6 +1,6 @@
 import type { Limits } from "./limits.ts";
 
-/** What a job is for. Each stands for the limits that let live streams keep real time while batch takes the rest. */
+/** The purposes of jobs. Each has limits that let live streams keep real time while batch takes the rest. */
 export const INTENTS = ["live", "batch", "best-effort"] as const;
 export type Intent = (typeof INTENTS)[number];
 
@@ -11,7 +11,7 @@ export function isIntent(word: string | null | undefined): word is Intent {
 }
 
 /**
- * Returns the limits that an intent stands for. Weights only: a quota wastes CPU time that nothing else wants, and a limit on
+ * Returns the limits of an intent. Weights only: a quota wastes CPU time that nothing else wants, and a limit on
  * memory can kill. A disk priority is lowered where `hasDiskPriority`, and never raised.
  */
 export function intentLimits(intent: Intent, hasDiskPriority: boolean): Limits {

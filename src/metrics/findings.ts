@@ -3,7 +3,7 @@ import type { JobUse } from "./jobUse.ts";
 import type { JobMedia } from "./media/mediaReader.ts";
 import { remainingSecondsOf } from "./media/remaining.ts";
 
-/** What only a longer observation of a job tells. */
+/** Findings that need a longer observation of a job. */
 export interface Findings {
   readonly media: JobMedia;
   readonly hindrance: Hindrance | null;

@@ -7,7 +7,7 @@ const MIN_LIVE_SPEED = 0.97;
 const MAX_BACKLOG_SECONDS = 1;
 /** A quota that stops a job so often may make it too slow. */
 const MAX_THROTTLED_PERCENT = 50;
-/** From then on the speed alone tells. Before, it is also that of the start, when a program fills its queues. */
+/** The age from which the speed alone decides. Before, it includes the start, when a program fills its queues. */
 const WHOLE_SPEED_MS = 15_000;
 
 /** Returns whether a job may be too slow, so that it is worth reading often: a live one that falls behind, or its receiver. */

@@ -12,7 +12,7 @@ import { JobSampler } from "./sampler.ts";
 import { type JobShares, JobSharesReader } from "./shares/jobShares.ts";
 import { cpuSampleOf } from "./shares/need.ts";
 
-/** What one job uses, how far it is, what holds it back, and what it can be sure of. */
+/** The use of resources by one job, its progress, what holds it back, and its share of the CPUs. */
 export interface JobUse extends MeasuredUse {
   /** `null`: nothing is known to hold it back, or not for 30 s yet. */
   readonly hindrance: Hindrance | null;

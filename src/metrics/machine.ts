@@ -14,7 +14,7 @@ export interface CpuReading {
 
 /** The use of the whole machine at one time. `null` is unknown. */
 export interface MachineReading extends CpuReading {
-  /** Memory that cannot be had for new programs without swapping: MemTotal − MemAvailable of /proc/meminfo. */
+  /** Memory that new programs cannot get without swapping: MemTotal − MemAvailable of /proc/meminfo. */
   readonly memoryUsedBytes: number | null;
   readonly memoryTotalBytes: number | null;
   /** The part of the last 10 s in which a thread waited for the resource: /proc/pressure, `some avg10`. */

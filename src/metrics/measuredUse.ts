@@ -3,7 +3,7 @@ import type { JobMedia } from "./media/mediaReader.ts";
 import type { JobNetwork } from "./network/networkReader.ts";
 import type { JobSample } from "./sampler.ts";
 
-/** What one job uses, and how far it is, as it was measured. */
+/** The use of resources by one job, and its progress, as they were measured. */
 export interface MeasuredUse extends JobSample {
   /** `null`: its connections are not visible. */
   readonly network: JobNetwork | null;

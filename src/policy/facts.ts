@@ -46,7 +46,7 @@ export interface ProcessFacts {
   readonly cgroups: readonly string[];
   /** Id or name of the container of the process; `undefined` for a process of the host. */
   readonly container: string | undefined;
-  /** What the cgroups show about the scheduler of the process. Empty without one. */
+  /** Labels of the process's scheduler, from its cgroups. Empty without one. */
   readonly labels: SchedulerLabels;
   readonly ageMs: number;
   /** `undefined` where it cannot be read. */

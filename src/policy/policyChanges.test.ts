@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { load } from "../../test/support/decisions.ts";
-import { listPolicyChanges } from "./policyChanges.ts";
+import { listPolicyChanges, toWrittenPolicy } from "./policyChanges.ts";
 
 function changes(before: string, now: string): string[] {
   const written = (text: string) => load(text).written ?? new Map();
@@ -48,6 +48,11 @@ test("a stream key in a pattern is not shown", () => {
   const [change = ""] = changes(rules("secretkey1"), rules("secretkey2"));
   expect(change).toStartWith("rule a: match.argv *rtmp://host/live/");
   expect(change).not.toContain("secret");
+});
+
+test("a first policy has each key of its own as a change, and a rule as a whole", () => {
+  const first = toWrittenPolicy({ scan_interval: "2s", rules: [{ name: "relay", ignore: true }] });
+  expect(listPolicyChanges(new Map(), first)).toEqual(["scan_interval none → 2s", "rule relay: added"]);
 });
 
 test("another order of the rules is a change", () => {

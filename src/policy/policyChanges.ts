@@ -33,7 +33,9 @@ export function toWrittenPolicy(value: unknown): WrittenPolicy {
 export function listPolicyChanges(before: WrittenPolicy, now: WrittenPolicy): string[] {
   const changes: string[] = [];
   for (const section of new Set([...before.keys(), ...now.keys()])) {
-    const [old, current] = [before.get(section), now.get(section)];
+    // A policy that takes the place of none, as the first one of a fleet, has all its keys as changes.
+    const missing = section === "" ? new Map<string, string>() : undefined;
+    const [old, current] = [before.get(section) ?? missing, now.get(section) ?? missing];
     const prefix = section === "" ? "" : `${section}: `;
     if (old === undefined || current === undefined) {
       changes.push(`${prefix}${old === undefined ? "added" : "removed"}`);

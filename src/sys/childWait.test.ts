@@ -89,7 +89,7 @@ test.each([
   expect(waitBrieflyFor("exec sleep 2", 60_000, before)).toBeNull();
 });
 
-test("hasEnded() tells a child that runs from one that has ended, collected or not", async () => {
+test("hasEnded() distinguishes a child that runs from one that has ended, collected or not", async () => {
   const child = Bun.spawn(["sleep", "600"]);
   expect(hasEnded(child.pid)).toBe(false);
   child.kill("SIGKILL");

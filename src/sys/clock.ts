@@ -19,7 +19,7 @@ export function readBootMs(): number {
   return Math.floor(readClockUsec(CLOCK_BOOTTIME) / 1000);
 }
 
-/** Of all calls: each is over before the next one begins. */
+/** A buffer that all calls share: each is over before the next one begins. */
 let time: Uint32Array | undefined;
 
 // struct timespec { i64 tv_sec; i64 tv_nsec; }     ← little-endian, as x86-64 and arm64 are

@@ -44,7 +44,7 @@ export class ConnectionLimit {
   #reportedMs = Number.NEGATIVE_INFINITY;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** `report` is told how many connections were ended since the start. */
+  /** `report` gets the number of connections that were ended since the start. */
   constructor(descriptors: Descriptors, report: (count: number) => void) {
     this.#descriptors = descriptors;
     this.#report = report;

@@ -35,7 +35,11 @@ export class DaemonMetrics {
         { value: this.#startedMs / 1000 },
       ]),
       gauge("ffrtmp_jobs", "Jobs that this watch observes now.", governed.samples()),
-      gauge("ffrtmp_health_problems", "What is wrong now, as ffrtmp health tells it.", problemsOf(status)),
+      gauge(
+        "ffrtmp_health_problems",
+        "Problems that exist now, as ffrtmp health reports them.",
+        problemsOf(status),
+      ),
       counter("ffrtmp_jobs_ended", "Jobs whose end this watch recorded.", this.#ended.samples()),
       counter("ffrtmp_sla_judged", "Ended jobs for which the platform was judged.", [
         { value: this.#judged },
@@ -47,7 +51,7 @@ export class DaemonMetrics {
       ),
       counter(
         "ffrtmp_limits",
-        "Limits of found jobs, by what the kernel made of them.",
+        "Limits of jobs that watch has found, by their outcome.",
         this.#limits.samples(),
       ),
       ...eventFamilies(status),
@@ -98,7 +102,7 @@ function eventFamilies(status: LiveStatus): MetricFamily[] {
       status.not_governed,
     ),
     total("ffrtmp_work_postponed", "Times that work waited for file descriptors.", status.work_postponed),
-    total("ffrtmp_facts_late", "Facts that processes did not let be read in time.", status.late_reads),
+    total("ffrtmp_facts_late", "Facts of processes that could not be read in time.", status.late_reads),
     total("ffrtmp_on_end_run", "Calls of the command of on_end.", status.on_end_run),
     total("ffrtmp_on_end_failed", "Calls of the command of on_end that failed.", status.on_end_failed),
     total(

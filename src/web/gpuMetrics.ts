@@ -1,6 +1,6 @@
 import type { DeviceReading } from "../sys/nvml.ts";
 import type { MetricFamily, MetricSample } from "./exposition.ts";
-import { utilization } from "./jobMetrics.ts";
+import { utilization } from "./jobMetricTable.ts";
 
 /** Returns the families of the machine's NVIDIA devices, which all programs use. */
 export function gpuFamilies(readings: readonly DeviceReading[]): MetricFamily[] {

@@ -15,7 +15,7 @@ export interface WebOptions {
   tlsKey?: string | undefined;
 }
 
-/** What the operator should know about a server that runs. */
+/** Problems of a running server that the operator should know of. */
 export interface WebReports {
   /** There were too many connections, and all were ended. `count` is that since the start. */
   connectionsEnded(count: number): void;

@@ -75,8 +75,8 @@ test(`plain launches and their folding survive ${KILLS} random kills, from seed 
       const each = JSON.parse(line) as Announced;
       announced.set(each.key, each);
     }
-  const told: string[] = [];
-  const ledger = new Ledger(path, (text) => told.push(text));
+  const messages: string[] = [];
+  const ledger = new Ledger(path, (text) => messages.push(text));
   // As the recovery of jobs whose ffrtmp is dead.
   for (const job of ledger.openJobs()) ledger.recordResult(job, someResult(job, { slaReason: "recovered" }));
   expect(
@@ -86,7 +86,7 @@ test(`plain launches and their folding survive ${KILLS} random kills, from seed 
       .toArray(),
   ).toEqual([]);
   expect((await Promise.all(outputs)).join("")).toBe("");
-  expect(told).toEqual([]);
+  expect(messages).toEqual([]);
   expect(inboxNames(path).filter((name) => !isIncomplete(path, name))).toEqual([]);
   const db = new Database(path);
   expect(db.query("PRAGMA integrity_check").get()).toEqual({ integrity_check: "ok" });

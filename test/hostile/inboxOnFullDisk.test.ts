@@ -35,7 +35,7 @@ testIf(lacksRoot() ?? lacksCommand("unshare"))(
     });
     expect(facts.appended).toHaveProperty("failed");
     expect(facts.namesOnFullDisk).toHaveLength(1);
-    expect(facts.told).toEqual([
+    expect(facts.messages).toEqual([
       expect.stringMatching(/^cannot write the ledger .*full.*kept in memory only/),
     ]);
   },

@@ -165,7 +165,7 @@ testIf(unless)(
     const jobs: { pid: number; job_id: string; command: string[]; command_cut: boolean }[] =
       await sandbox().json(["ps"]);
     expect(jobs).toHaveLength(pids.length);
-    // On a busy machine, arguments that cannot be read in time are left out, and the name of the process stands for them.
+    // On a busy machine, arguments that cannot be read in time are left out, and the name of the process is used in their place.
     const read = jobs.filter(({ command }) => command.length > 1);
     expect(read.length).toBeGreaterThan(0);
     for (const { command, command_cut } of read) {

@@ -71,7 +71,17 @@ testMisuses(sandbox, [
   {
     name: "run refuses an unknown option",
     args: ["run", "--cpu-qouta", "50", "--", "true"],
-    stderr: [/unknown option '--cpu-qouta'/, /Did you mean --cpu-quota\?/],
+    stderr: [/unknown option '--cpu-qouta'\n {2}try: --cpu-quota\n {2}try: ffrtmp run --help\n$/],
+  },
+  {
+    name: "run asks for a command, with an example",
+    args: ["run"],
+    stderr: [/missing required argument 'cmd'\n {2}try: ffrtmp run --cpu-quota 150 -- ffmpeg/],
+  },
+  {
+    name: "no argument adds a line to a message or changes the terminal",
+    args: ["run", "--tenant", "a\nffrtmp: b\u001b[2J", "--", "true"],
+    stderr: [/^ffrtmp: option '--tenant <name>' argument 'a\\u000affrtmp: b\\u001b\[2J' is invalid/],
   },
   {
     name: "run refuses an option without its value",
@@ -86,7 +96,7 @@ testMisuses(sandbox, [
   {
     name: "ffrtmp refuses an unknown command",
     args: ["inspekt", "job"],
-    stderr: [/unknown command 'inspekt'/, /Did you mean inspect\?/, /try: ffrtmp --help/],
+    stderr: [/unknown command 'inspekt'\n {2}try: ffrtmp inspect\n {2}try: ffrtmp --help\n$/],
   },
   { name: "ffrtmp refuses an unknown option", args: ["--job"], stderr: [/unknown option '--job'/] },
   { name: "ps refuses arguments", args: ["ps", "job"], stderr: [/too many arguments for 'ps'/] },

@@ -122,7 +122,7 @@ governingTest("in a container that is given the machine, watch governs what runs
   expect(processes).toEqual([outside.pid]);
   expect(limits).toMatchObject([{ limit: "cpu.max", outcome: "applied", actual: "50000 100000" }]);
 
-  // With the machine's processes in sight, the PID that it tells is the one by which we know it.
+  // With the machine's processes in sight, the PID that it prints is its PID here too.
   const daemon = Number(/\(PID (\d+)\); events/.exec(output())?.[1]);
   sandbox().adopt(daemon);
   process.kill(daemon, "SIGKILL");

@@ -39,6 +39,20 @@ limitsTest("detach moves every process and thread back to its earlier cgroups, b
   expect(isRunning(pid)).toBe(true);
 });
 
+limitsTest("the result of a detached job has what the job used while it was governed", async () => {
+  const box = sandbox();
+  const { pid } = box.spawn(["sh", "-c", "while :; do :; done"]);
+  await attachAndStop("used", pid, ["--cpu-quota", "50"]);
+  await until("it has used CPU time", async () => {
+    const { usage } = await box.json(["inspect", "used"]);
+    return usage.cpu_user_seconds + usage.cpu_system_seconds > 0.2;
+  });
+  expect((await box.run(["detach", "used"])).code).toBe(0);
+  const [{ usage, ending }] = await box.json(["history"]);
+  expect(ending).toBe("detached");
+  expect(usage.cpu_user_seconds + usage.cpu_system_seconds).toBeGreaterThan(0.2);
+});
+
 rootTest("nice, ionice and oom_score_adj of every thread are changed by attach", async () => {
   const pid = await startThreadedTree();
   const before = snapshot(pid);

@@ -88,7 +88,10 @@ filterTest(
     await Bun.sleep(6000);
     proceed(child);
     await isGoverned(daemon, child.pid);
-    expect(daemon.log()).toContain(`PID ${child.pid} found by scan (its executable has another name`);
+    // After the processes that the same scan has found.
+    await until("the scan is reported", () =>
+      daemon.log().includes(`PID ${child.pid} found by scan (its executable has another name`),
+    );
     const found = (await counts(box)).found_by_looking;
     const next = executeLater(box, path, target);
     proceed(next);

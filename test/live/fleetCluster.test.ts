@@ -55,7 +55,7 @@ async function persist(hub: FleetHub, ...args: string[]): Promise<void> {
   await until(`ffrtmp fleet ${args.join(" ")} succeeds`, async () => (await hub.run(...args)).code === 0);
 }
 
-live("a hub of three servers loses nothing with one of them, and goes on when two are back", async () => {
+live("a hub of three servers loses nothing with one of them, and continues when two are back", async () => {
   servers = new Map();
   const hub = new FleetHub(sandbox());
   await hub.must(

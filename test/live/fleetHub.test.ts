@@ -29,7 +29,7 @@ withOpenssl("the keys of a fleet can be read by their owner alone, and are made 
 withOpenssl("bad names, a missing fleet and a missing hub are refused with a way out", async () => {
   const hub = new FleetHub(sandbox());
   for (const [args, reason] of [
-    [["init", "tls://hub"], "is no address of a hub"],
+    [["init", "tls://hub"], "is not the address of a hub"],
     [["invite", "edge-1"], "there is no fleet in"],
     [["ps"], "there is no fleet in"],
   ] as const) {

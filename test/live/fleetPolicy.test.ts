@@ -293,23 +293,26 @@ testWithHub("root of a machine decides: an own policy, no trust, another key", a
   await node.untilPolicy({ serial: null, state: "ignored" });
 });
 
-testWithHub("pushes at once: each policy has a serial of its own, and who was late is told", async () => {
-  const hub = await FleetHub.start(sandbox());
-  const files = ["a", "b", "c", "d"].map((name) => {
-    const path = sandbox().path(`${name}.yaml`);
-    writeFileSync(path, harmless(name));
-    return path;
-  });
-  const pushes = await Promise.all(files.map((path) => hub.run("policy", "push", path)));
-  const won = pushes.filter(({ code }) => code === 0);
-  expect(won.length).toBeGreaterThan(0);
-  const late = pushes.filter(({ code }) => code !== 0).map(({ stderr }) => stderr);
-  expect(late.filter((text) => !text.includes("another policy was pushed to the ring"))).toEqual([]);
-  const serials = won.map(({ stdout }) => /serial (\d+)/.exec(stdout)?.[1]);
-  expect(new Set(serials).size).toBe(won.length);
-  const [status] = JSON.parse(await hub.must("policy", "status", "--json"));
-  expect(status.serial).toBe(won.length);
-});
+testWithHub(
+  "pushes at once: each policy has a serial of its own, and the later caller gets the reason",
+  async () => {
+    const hub = await FleetHub.start(sandbox());
+    const files = ["a", "b", "c", "d"].map((name) => {
+      const path = sandbox().path(`${name}.yaml`);
+      writeFileSync(path, harmless(name));
+      return path;
+    });
+    const pushes = await Promise.all(files.map((path) => hub.run("policy", "push", path)));
+    const won = pushes.filter(({ code }) => code === 0);
+    expect(won.length).toBeGreaterThan(0);
+    const late = pushes.filter(({ code }) => code !== 0).map(({ stderr }) => stderr);
+    expect(late.filter((text) => !text.includes("another policy was pushed to the ring"))).toEqual([]);
+    const serials = won.map(({ stdout }) => /serial (\d+)/.exec(stdout)?.[1]);
+    expect(new Set(serials).size).toBe(won.length);
+    const [status] = JSON.parse(await hub.must("policy", "status", "--json"));
+    expect(status.serial).toBe(won.length);
+  },
+);
 
 testWithHub(
   "a policy that no node could use is not pushed, and the place of each fault is named",
@@ -335,7 +338,7 @@ testWithHub(
     expect(JSON.parse(await hub.must("policy", "status", "--json"))).toEqual([]);
     for (const [args, message] of [
       [["push", "/nowhere"], "does not exist"],
-      [["push", file, "--ring", "a.b"], "is no name of a ring"],
+      [["push", file, "--ring", "a.b"], "is not the name of a ring"],
       [["push", file, "--percent", "101"], "is not between 0 and 100"],
       [["push", file, "--max-violations", "1%"], "add --wait 10m"],
       [["rollback"], "no policy of the ring stable"],
@@ -347,7 +350,7 @@ testWithHub(
   },
 );
 
-testWithHub("a push that a node refuses, or that nobody takes, ends with 1", async () => {
+testWithHub("a push that a node refuses, or that no node takes, ends with 1", async () => {
   const hub = await FleetHub.start(sandbox());
   writeFileSync(file, harmless("x"));
   const nobody = await hub.run("policy", "push", file, "--wait", "2s");

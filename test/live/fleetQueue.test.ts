@@ -170,7 +170,7 @@ live("queue shows where each job is", async () => {
   expect(table).toMatch(/^s-2 +offered .* 2\/2/m);
   expect((await listed("--pool", "states")).map(({ job }) => job)).toEqual(["s-2", "s-3"]);
   expect((await hub.run("queue", "none")).stderr).toContain("the hub knows no job none");
-  expect((await hub.run("queue", "*")).stderr).toContain("is no id of a job");
+  expect((await hub.run("queue", "*")).stderr).toContain("is not the id of a job");
   await first.report();
 });
 
@@ -194,8 +194,9 @@ live("lost states the losses of a node that is gone, and offers again what may r
   await second.report([again]);
   const up = await hub.run("lost", "edge-2", "--yes");
   expect([up.code, up.stderr]).toEqual([2, expect.stringContaining("it may run these jobs")]);
-  const asked = await hub.run("lost", "edge-2", "--even-if-up");
+  const asked = await hub.run("lost", "edge-2");
   expect([asked.code, asked.stderr]).toEqual([1, expect.stringContaining("nothing was stated")]);
+  expect(asked.stderr).toContain("--yes --even-if-up: the node is up");
   expect(asked.stdout).toContain("l-again.1: edge-2 has claimed it at ");
   expect(asked.stdout).not.toContain("l-ended");
   expect(await stateOf("l-again")).toBe("running, running edge-2");

@@ -222,7 +222,7 @@ describe("ffrtmp fleet agent", () => {
     await expectAllOnHub(hub, node);
   });
 
-  testWithHub("sends again what a hub has lost that was restored, or begins anew", async () => {
+  testWithHub("sends again what a restored hub has lost, or starts from the beginning", async () => {
     const { hub, nodes } = await startHub("edge-1");
     const [node] = nodes as [TestNode];
     node.record(30);
@@ -246,7 +246,7 @@ describe("ffrtmp fleet agent", () => {
   });
 
   testWithHub(
-    "refuses a ledger that was restored from a backup, says so, and starts anew on request",
+    "refuses a ledger that was restored from a backup, says so, and starts from the beginning on request",
     async () => {
       const { hub, nodes } = await startHub("edge-1");
       const [node] = nodes as [TestNode];

@@ -210,7 +210,7 @@ testIf(lacksRunner()).each([
   [["--pool", "a.b", "--as", RUN_AS, "--trust", "KEY"], "expected 1 to 63 letters"],
   [
     ["--pool", "live", "--as", "root", "--trust", "KEY"],
-    "root is root, and no job of the fleet runs as root",
+    "no job of the fleet runs as root, which has uid 0 and all rights",
   ],
   [["--pool", "live", "--as", "no-such-user", "--trust", "KEY"], "there is no user no-such-user"],
   [["--pool", "live", "--as", RUN_AS, "--trust", "/none"], "--trust: /none is no public key"],

@@ -48,7 +48,7 @@ async function findFrameRate(): Promise<number> {
   return Math.max(5, Math.round((25 * NEED) / cores));
 }
 
-/** A receiver of one stream, which reads until it is told to stop. */
+/** A receiver of one stream. It reads until the test stops it. */
 function receive() {
   let connection: { pause(): void } | undefined;
   let bytes = 0;
@@ -203,7 +203,7 @@ hindranceTest(
       Object.entries(said()).every(
         ([jobId, verdict]) => verdict !== undefined || (jobId === "single" && isUntried(15)),
       );
-    // What was said instead tells more than that the time is over.
+    // The log shows more about the cause than a timeout does.
     await until("stats says a cause for each", isSaid, PATIENCE_MS).catch(() => {});
     // A verdict takes 30 s, by evidence of the last 15 s each.
     if (isUntried(50)) {

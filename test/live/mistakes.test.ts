@@ -24,10 +24,23 @@ testMisuses(sandbox, [
   foreignOption("--pids-limit 10", /try: --pids-max 100/),
   foreignOption("--name x", /try: --job-id NAME/),
   foreignOption("--unit=x", /try: --job-id NAME/),
+  foreignOption("-p CPUQuota=50%", /try: --cpu-quota 150 for CPUQuota=150%/),
+  foreignOption("-e TZ=UTC", /try: --setenv NAME=VALUE/),
+  foreignOption("--rm", /try: without it: an ended job leaves a record/),
   {
     name: "watch has no option for the name of a container, and names none",
     args: ["watch", "--name", "x"],
-    stderr: [/unknown option '--name'\n(?:\(Did you mean --nice\?\)\n)? {2}try: ffrtmp watch --help/],
+    stderr: [/unknown option '--name'\n(?: {2}try: --nice\n)? {2}try: ffrtmp watch --help/],
+  },
+  {
+    name: "a command of another tool is answered with what to do here, and not with a similar name",
+    args: ["stop", "x"],
+    stderr: [/unknown command 'stop'\n {2}try: kill PID, or kill -- -PID .*: ffrtmp sends no signal\n/],
+  },
+  {
+    name: "a command of another tool is answered in a group of commands too",
+    args: ["fleet", "status"],
+    stderr: [/unknown command 'status'\n {2}try: ffrtmp fleet ps\n {2}try: ffrtmp fleet --help\n$/],
   },
   {
     name: "run explains that --cpus 1.5 is no list, and names the quota",

@@ -5,7 +5,7 @@ const sandbox = useSandbox();
 const ffmpegTest = testIf(lacksCommand("ffmpeg"));
 const namespaceTest = testIf(lacksRoot() ?? lacksCommand("unshare") ?? lacksCommand("ip"));
 
-/** A receiver of one stream, which reads until it is told to stop. */
+/** A receiver of one stream. It reads until the test stops it. */
 function receive() {
   let receivedBytes = 0;
   let connection: { pause(): void } | undefined;

@@ -131,7 +131,7 @@ strangerTest(
   },
 );
 
-strangerTest("root is told whose an empty state directory is", async () => {
+strangerTest("root learns whose an empty state directory is", async () => {
   mkdirSync(sandbox().state);
   chownSync(sandbox().state, STRANGER, STRANGER);
   const { code, stderr } = await sandbox().run(["ps"]);

@@ -50,7 +50,7 @@ fightTest("three jobs that fight for all CPUs get what they were sure of, in pro
   stats.kill("SIGTERM");
   for (const { job_id, sure_cores } of seen) {
     const weight = WEIGHTS[job_id as keyof typeof WEIGHTS];
-    // Nobody else has more than a part of the CPUs, and together they are sure of no more than there is.
+    // No other job has more than a part of the CPUs, and together they are sure of no more than there is.
     expect(sure_cores).toBeGreaterThan(0);
     expect(sure_cores).toBeLessThanOrEqual((countCpus() * weight) / sum + 0.01);
   }

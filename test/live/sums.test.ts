@@ -41,7 +41,7 @@ nginxTest("the bytes that jobs send and receive are those that a media server co
     const { receivedBytes, sentBytes } = await server.counts();
     return receivedBytes > enough && sentBytes > enough;
   });
-  // The publisher of this test stands still, so that all counters do.
+  // The publisher of this test is stopped, so that no counter changes.
   process.kill(publisher.pid, "SIGSTOP");
   const counts = await eventually("the counters stand still", async () => {
     const before = await server.counts();

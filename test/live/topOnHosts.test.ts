@@ -137,7 +137,7 @@ test("what a machine of another release, or a hostile one, prints is shown as fa
   const top = topOn("strange");
   await top.shows(/\nstrange +CPU +– of 4 .* 1 job\n/);
   await top.shows(/strange +new\\u0.* 4\.0K\//);
-  // Whoever copies the command runs only that.
+  // A reader who copies the command runs only that.
   top.type("\r");
   await top.shows(String.raw`ssh strange ffrtmp inspect ''\''new\u001b[2J; reboot'\'''`);
   top.type("\u001b");

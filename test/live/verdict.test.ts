@@ -93,6 +93,8 @@ test("watch --once is the choice that no ffrtmp observes the ends: they are unkn
   const { events, observer_pid } = await sandbox().json(["inspect", jobId]);
   expect(observer_pid).toBeNull();
   expect(events).toMatchObject([{ kind: "observer_left", detail: { by_choice: true } }]);
+  const { stdout } = await sandbox().run(["inspect", jobId]);
+  expect(stdout).toMatch(/^event +\S+ \S+ observer_left (?:signal=\S+ )?by_choice=true$/m);
   await endOf(pid);
   const [result] = await sandbox().json(["history"]);
   expect(result).toMatchObject({

@@ -190,6 +190,16 @@ export function directoryIn(hierarchy: Hierarchy, membership: Membership): strin
   return directory;
 }
 
+/** Returns the directory of `machine.origin` in the first hierarchy, which on v2 is the only one. */
+export function originOf({ hierarchies, origin }: CgroupMachine): string {
+  return directoryIn(hierarchies[0] as Hierarchy, origin);
+}
+
+/** Returns the directory of `machine.base` in the first hierarchy. */
+export function baseOf({ hierarchies, base }: CgroupMachine): string {
+  return directoryIn(hierarchies[0] as Hierarchy, base);
+}
+
 /** Makes a cgroup that processes can join. */
 export function makeUsable(fs: CgroupFs, hierarchy: Hierarchy, directory: string): void {
   fs.mkdir(directory);

@@ -36,7 +36,7 @@ function findFreezer(): string | undefined {
 
 /**
  * A Slurm of one node: controller and node daemon on the loopback device, all files in the sandbox, and on cgroup v1 one directory
- * in the freezer hierarchy, named by the node. It has no munge: auth/none trusts whoever can connect.
+ * in the freezer hierarchy, named by the node. It has no munge: auth/none trusts every client.
  */
 export class Slurm implements AsyncDisposable {
   readonly tracking: Tracking;

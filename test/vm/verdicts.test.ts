@@ -78,7 +78,7 @@ vmTest(
     const jobIds = Object.keys(expected);
     const said = () => Object.fromEntries(jobIds.map((jobId) => [jobId, stats.of(jobId).at(-1)?.hindrance]));
     const isSaid = () => Object.values(said()).every((hindrance) => hindrance);
-    // What was said instead tells more than that the time is over.
+    // The log shows more about the cause than a timeout does.
     await until("stats says a cause for each", isSaid, PATIENCE_MS).catch(() => {});
     expect(said()).toMatchObject(expected);
   },

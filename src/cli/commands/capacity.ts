@@ -134,7 +134,7 @@ function tooFewText(name: string, jobs: readonly Measured[]): string {
   return `${name} has ${count} samples of its CPU use, and ${MIN_SAMPLES} are needed: let ffrtmp watch observe it for 4 minutes`;
 }
 
-/** The stream with the highest peak stands for those to come, so that any of them fits. */
+/** Takes the stream with the highest peak as the model of those to come, so that any of them fits. */
 function largestOf(running: readonly Measured[]): { name: string; alike: Measured[] } | undefined {
   const peaks = running.flatMap((measured) => {
     const peak = peakOf(samplesOf(measured.series));

@@ -30,7 +30,7 @@ export async function handOver(context: Context, job: RunningJob): Promise<boole
   return false;
 }
 
-/** Tells the daemon about a result that this process has recorded, because the job ended before it was handed over. */
+/** Reports a result to the daemon that this process has recorded, because the job ended before it was handed over. */
 export async function reportRecorded({ state }: Context, { key }: RunningJob): Promise<boolean> {
   const answer = await askDaemon(state, { request: "recorded", job: key });
   return typeof answer === "object" && answer.ok;

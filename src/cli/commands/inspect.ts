@@ -28,6 +28,7 @@ import { type JobNetwork, NetworkReader } from "../../metrics/network/networkRea
 import { findJob } from "../findJobs.ts";
 import type { CommonFlags } from "../options/jobOptions.ts";
 import { memoryText } from "../output/amounts.ts";
+import { anyDetailText } from "../output/logLines.ts";
 import { printJson, printOut } from "../output/messages.ts";
 import { outcomePairs } from "../output/outcomes.ts";
 import { type Pair, renderPairs } from "../output/table.ts";
@@ -89,7 +90,7 @@ type FormatTime = (ms: number) => string;
 
 function eventText(event: RecordedEvent, time: FormatTime): string {
   const { kind, detail } = eventJson(event);
-  return `${time(event.atMs)} ${kind} ${JSON.stringify(detail)}`;
+  return `${time(event.atMs)} ${kind} ${anyDetailText(detail)}`.trimEnd();
 }
 
 /** Throws a Refusal for a user who is neither root nor the user of the job's process. */

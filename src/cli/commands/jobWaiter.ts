@@ -17,7 +17,7 @@ import { warn } from "../output/messages.ts";
 const CHECK_INTERVAL_MS = 10_000;
 /** The same where no inotify instance is left. */
 const POLL_INTERVAL_MS = 1000;
-/** How soon it is noticed that the ffrtmp which should record a start or an end has died. */
+/** The interval of checks whether the ffrtmp that should record a start or an end has died. */
 const RETRY_MS = 500;
 
 export interface WaitedEnd {

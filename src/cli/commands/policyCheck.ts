@@ -2,6 +2,7 @@ import { faultText, type PolicyFault } from "../../policy/file/fault.ts";
 import { loadPolicyFile } from "../../policy/file/loadPolicy.ts";
 import { oneLine } from "../../sys/visibleText.ts";
 import { requirePolicyPath } from "../options/policy.ts";
+import { printFaults } from "../output/faults.ts";
 import { printErr, printError, printJson, printOut, warn } from "../output/messages.ts";
 
 const INVALID = 2;
@@ -24,12 +25,9 @@ export function checkPolicy(file: string | undefined, flags: { json?: boolean; s
     });
     return exitCode;
   }
-  if ("unreadable" in loaded) printError(`${path} ${loaded.unreadable}`);
+  if ("unreadable" in loaded) printError(`cannot check the policy: ${path} ${loaded.unreadable}`);
   if ("faults" in loaded) printError(`${path} cannot be used: ${countOf(faults.length, "error")}`);
-  for (const fault of faults) {
-    printErr(oneLine(faultText(path, fault)));
-    printErr(`    expected: ${oneLine(fault.right)}`);
-  }
+  printFaults(path, faults);
   if (!isValid) return exitCode;
   for (const warning of warnings) {
     warn(faultText(path, warning));

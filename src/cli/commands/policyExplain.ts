@@ -36,7 +36,7 @@ interface Explained extends Explanation {
   reason: string | null;
   /** The job that the process belongs to. */
   governed: GovernedAs | undefined;
-  /** What the job would be sure of. Absent: there would be none. */
+  /** The share of the job. Absent: there would be no job. */
   sure?: PlannedShare;
 }
 

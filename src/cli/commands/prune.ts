@@ -11,7 +11,7 @@ import { openToChange, requireRecords } from "../session.ts";
 
 /** The pause after each step, in which other processes write. */
 const PAUSE_MS = 3;
-/** How long another process may keep the ledger locked: as long as SQLite waits elsewhere. */
+/** The longest wait for a lock of another process: as long as SQLite waits elsewhere. */
 const MAX_BUSY_MS = 5000;
 
 interface PruneFlags extends CommonFlags {

@@ -86,9 +86,9 @@ function describe(status: DaemonStatus | LiveStatus, ageMs: number | undefined):
     ["malformed", String(status.malformed)],
     ["postponed", countText(status.work_postponed, "times, for lack of file descriptors")],
     ["rescans", `${status.rescans} after lost events, and one every ${interval}`],
-    ["found by scan", `${status.found_by_looking} processes of which no event told`],
+    ["found by scan", `${status.found_by_looking} processes whose event was missed`],
     ["not governed", countText(status.not_governed, "processes that the policy chose")],
-    ["no tenant", countText(status.tenants_refused, "processes whose fact cannot name a tenant")],
+    ["no tenant", countText(status.tenants_refused, "processes from whose facts no tenant can be named")],
     ["late facts", countText(status.late_reads, `not read in time, ${status.skipped_reads} not tried`)],
     [
       "ended early",
@@ -101,7 +101,7 @@ function describe(status: DaemonStatus | LiveStatus, ageMs: number | undefined):
 function filteredText({ execs_filtered, execs_unfiltered_because }: DaemonStatus): string {
   if (execs_filtered !== null) return `${execs_filtered} of other commands, in the kernel`;
   const reason = execs_unfiltered_because === null ? "" : `: ${execs_unfiltered_because}`;
-  return `none, each program that starts wakes the daemon${reason}`;
+  return `none: each program that starts wakes the daemon${reason}`;
 }
 
 function droppedText(count: number | null): string {

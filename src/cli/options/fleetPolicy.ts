@@ -46,7 +46,7 @@ export class FleetPolicy implements FurtherFiles {
    * `local`: this machine has no file.
    */
   combine(local: PolicyReading | undefined, mayAccept: boolean): PolicyReading | undefined {
-    // Whether it may be replaced is written in it.
+    // The file itself says whether it may be replaced.
     if (local !== undefined && "faults" in local) return local;
     this.#isIgnored = local?.policy.ignoresFleet ?? false;
     const { inForce, report } = this.#follower.read({ isIgnored: this.#isIgnored, mayAccept });

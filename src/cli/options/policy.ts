@@ -31,7 +31,7 @@ export function requirePolicyPath(given: string | undefined): string {
   const path = given ?? defaultPolicyPath();
   if (path) return path;
   const none = `no policy file given, and ${DEFAULT_POLICY_PATH} does not exist`;
-  throw new Refusal(none, "give the path of a policy file");
+  throw new Refusal(none, "ffrtmp policy check FILE, or ffrtmp policy explain --file FILE");
 }
 
 /**

@@ -12,7 +12,12 @@ export function capacityText(answer: Capacity, cpuCount: number): string {
     ...(candidate === null ? [] : [["each more", peakText(candidate)] as Pair]),
     ...(running === null || streams.length === 0
       ? []
-      : [["running", `${streams.length} streams, ${peakText(running)}`] as Pair]),
+      : [
+          [
+            "running",
+            `${streams.length} ${streams.length === 1 ? "stream" : "streams"}, ${peakText(running)}`,
+          ] as Pair,
+        ]),
     ...unknown.map((each): Pair => ["not known", each]),
   ];
   return [
@@ -28,7 +33,7 @@ function sentence({ fits, like, bounds }: Capacity, cpuCount: number): string {
   if (fits === null || binding === undefined) return `It is not known how many more streams${likeWhich} fit.`;
   const one = fits === 0 ? "No more stream" : fits === 1 ? "1 more stream" : undefined;
   const count = one ? `${one}${likeWhich} fits` : `${fits} more streams${likeWhich} fit`;
-  return `${count}. The least is left by ${nameOf(binding, cpuCount)}.`;
+  return `${count}. The tightest bound is ${nameOf(binding, cpuCount)}.`;
 }
 
 function nameOf({ kind }: Bound, cpuCount: number): string {
@@ -40,7 +45,7 @@ function nameOf({ kind }: Bound, cpuCount: number): string {
 function peakText({ cores, samples, sampleSeconds, isSumOfPeaks }: Peak): string {
   const length = sampleSeconds < 9.5 ? sampleSeconds.toFixed(1) : sampleSeconds.toFixed(0);
   const means = sampleSeconds > MAX_EXACT_SECONDS ? ": an estimate from means" : "";
-  const how = isSumOfPeaks ? "the sum of their single peaks" : `${samples} samples of ${length} s${means}`;
+  const how = isSumOfPeaks ? "the sum of the peaks of each" : `${samples} samples of ${length} s${means}`;
   return `${coresText(cores)} cores in a busy second (${how})`;
 }
 

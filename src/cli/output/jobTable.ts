@@ -25,7 +25,7 @@ interface Shown {
   isAnyHindered?: boolean;
   /** A scheduler has started one of the jobs. */
   isAnyScheduled?: boolean;
-  /** What a job is sure of or needs is known. */
+  /** The share or the need of a job is known. */
   hasShares?: boolean;
 }
 

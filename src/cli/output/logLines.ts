@@ -27,6 +27,11 @@ function detailText(entry: LogEntry, detail: unknown): string {
     const limits = outcomes.map(({ limit, of, outcome }) => `${of ? `${of}'s ` : ""}${limit} ${outcome}`);
     return pairsText({ mode, pid: process?.pid, ...(entry.hasChanged || !limits.length ? {} : { limits }) });
   }
+  return anyDetailText(detail);
+}
+
+/** Returns the detail of an event as `name=value`, without what is empty. */
+export function anyDetailText(detail: unknown): string {
   return typeof detail === "object" && detail !== null ? pairsText(detail) : JSON.stringify(detail ?? null);
 }
 

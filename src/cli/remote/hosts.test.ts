@@ -34,9 +34,9 @@ test.each([
   ["@none", "edge: [a]", "has no group none"],
   ["@edge", "edge: [a, b", "line 1 is not YAML"],
   ["@edge", "edge: a", ", edge: expected a list of machines"],
-  ["@edge", "edge: [-oProxyCommand=x]", '"-oProxyCommand=x" is no name of a machine'],
-  ["-oProxyCommand=x", "", '"-oProxyCommand=x" is no name of a machine'],
-  ["a b", "", '"a b" is no name of a machine'],
+  ["@edge", "edge: [-oProxyCommand=x]", '"-oProxyCommand=x" is not the name of a machine'],
+  ["-oProxyCommand=x", "", '"-oProxyCommand=x" is not the name of a machine'],
+  ["a b", "", '"a b" is not the name of a machine'],
 ])("%j with %j is refused", (text, yaml, message) => {
   expect(refusalOf(text, yaml)).toContain(message);
 });

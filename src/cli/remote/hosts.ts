@@ -66,5 +66,8 @@ function readGroups(file: string): z.infer<typeof groups> {
 /** A word that begins with - would be an option of ssh. */
 function checkHost(host: string): void {
   if (/^[^\s,'"@-][^\s,'"]*$/.test(host) && !hasInvisible(host)) return;
-  throw new Refusal(`${JSON.stringify(host)} is no name of a machine`, "--on edge-1, or --on user@edge-1");
+  throw new Refusal(
+    `${JSON.stringify(host)} is not the name of a machine`,
+    "--on edge-1, or --on user@edge-1",
+  );
 }

@@ -60,7 +60,7 @@ function titleLine(data: ScreenData, state: ScreenState, columns: number, style:
   const sla: Span[] = data.slaPercent === null ? [] : [` ${dot} SLA 24h ${slaText(data.slaPercent)}`];
   const name = `ffrtmp top ${dot} ${data.hostname.slice(0, MAX_HOSTNAME)}`;
   const time: Span[] = [timeText(data, state, style)];
-  // What can be left out, the least important first.
+  // The parts that can be left out, the least important first.
   const choices: Span[][] = [
     [name, "    ", ...counts, ...sla],
     [name, "  ", ...counts, ...sla],

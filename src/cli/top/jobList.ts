@@ -218,7 +218,7 @@ function columnsFor(
     fitting.add(column);
   }
   const hasCommand = isWide && room > MIN_COMMAND;
-  // What is left separates the ids from the numbers.
+  // The remaining space separates the ids from the numbers.
   const gap = hasCommand ? 0 : Math.max(0, Math.min(room, 2));
   return [
     ...hostColumn,

@@ -34,7 +34,7 @@ export interface JobViewOptions {
   readonly style: Style;
 }
 
-/** What a view of one job needs beside the measurements. `undefined`: it is not asked for. */
+/** The input of the view of one job, beside the measurements. `undefined`: it is not shown. */
 export interface JobDetail {
   readonly timeline: readonly TimelineEntry[];
   /** Where to find what is not here. */

@@ -7,7 +7,7 @@ import type { TopSource } from "./screenSource.ts";
 import { afterKey, parseKeys, type ScreenState } from "./state.ts";
 import type { Style } from "./style.ts";
 
-/** How often a terminal that does not read is offered the last screen. */
+/** The interval at which a terminal that does not read is offered the last screen. */
 const RETRY_MS = 200;
 
 const SAME_OCCASION_MS = 100;
@@ -91,7 +91,7 @@ export class LiveTop {
     for (let dueMs = performance.now(); ; ) {
       dueMs = Math.max(dueMs + this.#intervalMs, performance.now() + this.#intervalMs / 2);
       await Bun.sleep(dueMs - performance.now());
-      // The history goes on while the screen stands still.
+      // The history grows while the screen is paused.
       const data = await this.#source.measure();
       if (this.#state.isPaused) continue;
       this.#data = data;

@@ -311,7 +311,7 @@ test("a log is shown from its end, and the command line in whole", () => {
   ]);
 });
 
-test("a terminal that is too small is told how large it has to be", () => {
+test("a terminal that is too small shows how large it has to be", () => {
   expect(render({}, 30, 5, PLAIN)).toEqual(["30x5 is too small for ffrtmp", "top: it needs 40x8"]);
 });
 

@@ -242,7 +242,7 @@ function listLines({ data, state, rows, columns, height, style }: BodyOptions): 
   };
 }
 
-/** Splits the list into pages: it stands still while the selection moves on a page, and no row is cut in two. */
+/** Splits the list into pages: it does not move while the selection moves on a page, and no row is cut in two. */
 function pagesOf(rows: readonly ListRow[], height: number): ListRow[][] {
   const pages: ListRow[][] = [[]];
   let used = 0;

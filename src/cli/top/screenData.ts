@@ -7,11 +7,11 @@ import type { MachineReading } from "../../metrics/machine.ts";
 import { sumKnown } from "../../metrics/rates.ts";
 import type { Track } from "./track.ts";
 
-/** What a job uses, as the daemon and `stats --json` say it. */
+/** The use of resources by a job, as the daemon and `stats --json` report it. */
 export type JobUseJson = ReturnType<typeof jobUseJson>;
 export type DeviceUseJson = ReturnType<typeof deviceUseJson>;
 
-/** What a screen shows of the record of a job. */
+/** The parts of a job's record that a screen shows. */
 export type ShownJob = Pick<OpenJob, "jobId" | "mode" | "tenant" | "outcomes" | "cwd" | "commandCut"> & {
   readonly process: Pick<ProcessIdentity, "pid"> | null;
 };
@@ -31,7 +31,7 @@ export interface ScreenJob {
   readonly hindrance: string | null;
 }
 
-/** Returns what tells a job from all others of a screen: two machines can have jobs with one id. */
+/** Returns a key that is unique on a screen: two machines can have jobs with one id. */
 export function rowId({
   host,
   job,

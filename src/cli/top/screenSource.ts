@@ -27,7 +27,7 @@ const SLA_MAX_AGE_MS = 60_000;
 /** The time between the first two measurements, which the first rates need. */
 const FIRST_INTERVAL_MS = 200;
 
-/** What is kept of a job between two measurements. */
+/** The data of a job that are kept between two measurements. */
 interface Kept {
   readonly command: readonly string[];
   readonly isLive: boolean;
@@ -44,7 +44,7 @@ interface TimedUse {
   readonly coresBefore: readonly (number | null)[];
 }
 
-/** What a screen is made from, again and again. */
+/** The source of the data of a screen, which is read for each new one. */
 export interface TopSource {
   measure(): Promise<ScreenData>;
   /** Returns what the view of one job shows beside its measurements. `log`: with the end of its log. */

@@ -73,11 +73,11 @@ export function parseKeys(input: string): Key[] {
   });
 }
 
-/** What is on the screen when a key is pressed. */
+/** The content of the screen when a key is pressed. */
 export interface Shown {
   /** The jobs in the order on the screen. */
   readonly ids: readonly string[];
-  /** How many lines fit. */
+  /** The number of lines that fit. */
   readonly page: number;
   /** By how many lines the view can be scrolled. */
   readonly maxScroll: number;

@@ -1,4 +1,4 @@
-/** How a screen may look: what the terminal and its user allow. */
+/** The style that the terminal and its user allow. */
 export interface Style {
   readonly hasColor: boolean;
   readonly hasUnicode: boolean;
@@ -30,7 +30,7 @@ export function paint({ hasColor }: Style, code: Paint, text: string): string {
   return hasColor && text !== "" ? `\u001b[${CODES[code]}m${text}\u001b[0m` : text;
 }
 
-/** The characters that a screen needs beyond ASCII, and what stands for them without Unicode. */
+/** The characters that a screen needs beyond ASCII, and their replacements without Unicode. */
 export function symbols({ hasUnicode }: Style) {
   return hasUnicode ? UNICODE : ASCII;
 }

@@ -4,7 +4,7 @@ import { writeIfRoom } from "../../sys/output.ts";
 
 const EINTR = 4;
 const EAGAIN = 11;
-/** How long the last text waits for a terminal that does not read. */
+/** The longest wait of the last text for a terminal that does not read. */
 const LAST_WAIT_MS = 500;
 const LAST_POLL_MS = 10;
 

@@ -1,4 +1,4 @@
-/** How far back charts go. */
+/** The span of charts. */
 export const TRACK_MS = 600_000;
 /** Shorter spans are merged: 300 of these fill a track. */
 const MIN_SPAN_MS = 1500;

@@ -27,7 +27,7 @@ export async function runMeter({ probe }: { probe?: boolean }): Promise<number> 
   const media = new MediaReader(host, { probes: probe !== false, slow });
   const paces = new PaceReader(host, slow);
   const sure = new SureCoresReader(host, readHierarchies(host));
-  /** Of all jobs, not only those of a request. */
+  /** The places of all jobs, not only of those in a request. */
   const places = new Map<string, JobInTree>();
   const warnings =
     filter.outcome === "applied" ? [] : [`cannot install the signal filter of the meter (${filter.reason})`];

@@ -58,7 +58,7 @@ export class MeterClient implements Meter {
   #devices: readonly DeviceReading[] | undefined;
   /** Since when each job waits for an answer. */
   readonly #askedMs = new Map<string, number>();
-  /** Of the request under way, the end that had no room yet. */
+  /** The end of the present request that had no room yet. */
   #unsent: Uint8Array | undefined;
   #isAsked = false;
   #isScheduled = false;
@@ -66,7 +66,7 @@ export class MeterClient implements Meter {
   #mustRest = false;
   #hasEnded = false;
 
-  /** `onEnd`: the meter has ended, and this process has not told it to. */
+  /** `onEnd` is called when the meter has ended by itself. */
   constructor(
     process: MeterProcess,
     onEnd: () => void,
@@ -190,7 +190,7 @@ export class MeterClient implements Meter {
     } catch {
       // It has sent something else than answers.
     }
-    // Of one that has not ended, the input ends now.
+    // This closes the input of a meter that has not ended.
     this.#handleEnd();
   }
 

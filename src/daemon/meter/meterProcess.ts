@@ -4,7 +4,7 @@ import { errnoName } from "../../sys/errno.ts";
 import { closePipe, createPipe, type Pipe } from "../../sys/pipe.ts";
 import { startProcess } from "../../sys/scheduling.ts";
 
-/** The variable that tells the next program of this process which meter it has. */
+/** The variable with which this process names its meter to the program that it executes next. */
 const VARIABLE = "FFRTMP_METER";
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 

@@ -21,7 +21,7 @@ export interface MeterRequest {
   readonly isLast?: boolean;
 }
 
-/** What only the meter reads of a job. */
+/** The measurements of a job that only the meter makes. */
 export interface MeterReading {
   /** `null`: its connections are not visible. */
   readonly network: JobNetwork | null;
@@ -37,6 +37,6 @@ export interface MeterAnswer {
   readonly readings: readonly (MeterReading & { readonly key: string })[];
   /** `null`: no NVIDIA driver, or no reading of the last seconds. */
   readonly devices: readonly DeviceReading[] | null;
-  /** What the operator should know, once. */
+  /** Messages for the operator, each sent once. */
   readonly warnings: readonly string[];
 }

@@ -42,7 +42,7 @@ test.each([
   ["as", "-x", "as: "],
   ["as", "a:b", "as: "],
   ["as", 1000, "as: "],
-  ["as", "toor", "toor is root, and no job of the fleet runs as root"],
+  ["as", "toor", "no job of the fleet runs as toor, which has uid 0 and all rights"],
   ["as", "gone", "there is no user gone in /etc/passwd"],
   ["trusted", [], "trusted: "],
   ["trusted", [publicKey.slice(0, -1)], "trusted[0]: "],

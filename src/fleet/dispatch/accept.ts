@@ -94,5 +94,8 @@ export function requireJobUser(as: string, find = findUser): void {
       `useradd --system --create-home ${as}; or name another user`,
     );
   if (user.uid === 0)
-    throw new Refusal(`${as} is root, and no job of the fleet runs as root`, "name another user: --as USER");
+    throw new Refusal(
+      `no job of the fleet runs as ${as}, which has uid 0 and all rights`,
+      "name another user: --as USER",
+    );
 }

@@ -240,6 +240,24 @@ describe("the claims of several nodes", () => {
     expect(hub.state.queue).toMatchObject([{ attempt: 2 }]);
   });
 
+  it("bring back an earlier loss before a new one is stated, which would hide that the hub lacks it", async () => {
+    const hub = new ModelDispatchHub();
+    const node = new ModelNode(hub, "edge-1");
+    await node.receive(someOffer("job-1"), true);
+    await node.receive(someOffer("job-2"), true);
+    node.run();
+    hub.backUp();
+    node.end(UNOBSERVED);
+    // It is killed after the first loss: before and after each of its two writes is an act.
+    node.actsUntilDeath = 4;
+    await node.act((claims, connection) => claims.settle(connection));
+    expect(node.settled.names()).toEqual([{ job: "job-1", attempt: 1 }]);
+    hub.restore();
+    await node.act((claims, connection) => claims.settle(connection));
+    await node.act((claims, connection) => claims.reassert(connection));
+    expect([...hub.state.losses.keys()].sort()).toEqual(["job-1.1", "job-2.1"]);
+  });
+
   it("are over by the clock of the hub alone: while that is not known, none is forgotten, and a lost job is offered again", async () => {
     const hub = new ModelDispatchHub();
     const node = new ModelNode(hub, "edge-1");

@@ -116,6 +116,8 @@ export class Claims {
    */
   async settle(hub: ClaimHub): Promise<string[]> {
     const { judged, unclear } = this.#judge();
+    // `reassert` concludes from the newest loss that the hub has the earlier ones: a new one must not hide that it was restored.
+    if (judged.some(({ standing }) => standing.kind === "lost")) await this.reassert(hub);
     for (const { name, record, standing } of judged) {
       if (standing.kind === "unknown")
         unclear.push(

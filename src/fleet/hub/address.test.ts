@@ -26,8 +26,8 @@ test.each([
   "h\nub",
   "hub\nDNS:evil",
   "[hub]",
-])("%j is no address of a hub", (text) => {
-  expect(() => parseHubAddress(text)).toThrow("is no address of a hub");
+])("%j is not the address of a hub", (text) => {
+  expect(() => parseHubAddress(text)).toThrow("is not the address of a hub");
 });
 
 test("a hub has one server, three or five, each named once", () => {
@@ -38,5 +38,5 @@ test("a hub has one server, three or five, each named once", () => {
   ]);
   expect(() => parseHubAddresses("a,b")).toThrow("one server, three or five, and not 2");
   expect(() => parseHubAddresses("a,b,a:4222")).toThrow("names a server twice");
-  expect(() => parseHubAddresses("a,,b")).toThrow("is no address of a hub");
+  expect(() => parseHubAddresses("a,,b")).toThrow("is not the address of a hub");
 });

@@ -23,7 +23,7 @@ export function parseHubAddress(text: string): HubAddress {
       : isIP(host) !== 0 || (NAME.test(host) && !/^[\d.]+$/.test(host));
   if (isHost && port >= 1 && port <= 65_535) return { host, port };
   throw new Refusal(
-    `${JSON.stringify(text)} is no address of a hub`,
+    `${JSON.stringify(text)} is not the address of a hub`,
     "name it as nodes can reach it: hub.example.net, 10.0.0.7:4222 or [2001:db8::1]:4222",
   );
 }

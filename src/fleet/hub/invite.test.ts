@@ -32,7 +32,9 @@ test("an invite that was cut, changed or copied in part is refused, and no messa
     fc.property(fc.nat(text.length - 1), fc.constantFrom("", "x", " "), (at, inserted) => {
       const changed = text.slice(0, at) + inserted + text.slice(at + 1);
       fc.pre(changed.trim() !== text);
-      expect(() => parseInvite(changed)).toThrow(/the invite is incomplete or was changed|this is no invite/);
+      expect(() => parseInvite(changed)).toThrow(
+        /the invite is incomplete or was changed|this ffrtmp cannot use the invite/,
+      );
       expect(() => parseInvite(changed)).not.toThrow(INVITE.seed);
     }),
   );
@@ -42,13 +44,17 @@ test("an invite of a later release says that ffrtmp is too old", () => {
   expect(() => parseInvite("ffrtmp-invite-2.edge-1.abc")).toThrow(
     "it is of a later release (ffrtmp-invite-2)",
   );
-  expect(() => parseInvite("")).toThrow("it does not begin with ffrtmp-invite-1");
+  expect(() => parseInvite("x")).toThrow("it does not begin with ffrtmp-invite-1");
+});
+
+test("an empty input, as of a command that has failed before a pipe, is reported as that", () => {
+  expect(() => parseInvite("\n")).toThrow("no invite was given: the input is empty");
 });
 
 test("an invite that would make no node is refused before anything is written", () => {
   for (const [change, reason] of [
-    [{ node: "a/x" }, "it names no node"],
-    [{ node: "a\u001b" }, "it names no node"],
+    [{ node: "a/x" }, "it does not name a node"],
+    [{ node: "a\u001b" }, "it does not name a node"],
     [{ hub: ["http://hub:1"] }, "it has no address of a hub"],
     [{ hub: ["nats://hub.example:4222"] }, "it has no address of a hub"],
     [{ seed: "SUX" }, "it has no key"],

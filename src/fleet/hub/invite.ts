@@ -41,12 +41,14 @@ export function formatInvite({ node, hub, seed, authority, ...more }: Invite): s
 /** Throws a Refusal for a text that is no invite, or a part of one. The text is a secret, and no message repeats it. */
 export function parseInvite(text: string): Invite {
   const words = text.trim();
+  // Where `ffrtmp fleet invite … |` has failed, and said so on the operator's machine.
+  if (words === "") throw new Refusal("no invite was given: the input is empty", HINT);
   const [prefix, node = "", hub = "", seed = "", der = "", ...rest] = words.split(".");
   if (prefix !== PREFIX) {
     const reason = /^ffrtmp-invite-\d+$/.test(prefix ?? "")
       ? `it is of a later release (${prefix})`
       : `it does not begin with ${PREFIX}`;
-    throw new Refusal(`this is no invite that this ffrtmp can use: ${reason}`, HINT);
+    throw new Refusal(`this ffrtmp cannot use the invite: ${reason}`, HINT);
   }
   if (rest.at(-1) !== checksum(words.slice(0, words.lastIndexOf("."))))
     throw new Refusal("the invite is incomplete or was changed: its checksum is wrong", HINT);
@@ -76,7 +78,7 @@ function parseMore(part: string | undefined): z.output<typeof moreParts> | undef
 
 /** What the configuration of a node would be refused for. */
 function faultOf({ node, hub, seed, authority, pools, policyKey }: Invite): string | undefined {
-  if (!isNodeName(node)) return "it names no node";
+  if (!isNodeName(node)) return "it does not name a node";
   if (!hub.every(isHubUrl)) return "it has no address of a hub";
   if (!isNKeySeed(seed)) return "it has no key";
   if (!pools.every(isNodeName)) return "it names no pool";

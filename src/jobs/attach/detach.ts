@@ -1,4 +1,5 @@
 import { basename } from "node:path";
+import { knownOnly } from "../../limits/usage.ts";
 import { openOrigin } from "../../linux/cgroup/cgroupChanges.ts";
 import type { JobCgroup } from "../../linux/cgroup/jobCgroup.ts";
 import { restoreAttributes } from "../../linux/proc/taskAttributes.ts";
@@ -9,6 +10,7 @@ import { recordExit, undoForCgroup } from "../exit/recordExit.ts";
 import { undoInGateLock } from "../gateLock.ts";
 import type { Ending } from "../model/ending.ts";
 import type { RunningJob } from "../model/job.ts";
+import { usageOf } from "../placement/jobCgroup.ts";
 import { isOwnScope } from "../placement/jobScope.ts";
 import { moveBackToOrigin } from "../placement/moveTree.ts";
 
@@ -34,6 +36,8 @@ export function detach(
       "wait for it to end, or remove those cgroups first",
     );
   }
+  // The counters go with the cgroups.
+  const used = ending.kind === "detached" ? knownOnly(usageOf(job, cgroup)) : {};
   const attributes = restoreAttributes(host, attributesOf(job));
   let undone = undo(context, job, cgroup, attributes);
   // The observer may be restoring a limit that was just undone, which puts the controllers or the process back.
@@ -48,11 +52,11 @@ export function detach(
       "everything else was restored; remove the cause and run the same command again",
     );
   }
-  recordExit(context, job, ending);
+  recordExit(context, job, ending, { atEnd: used });
 }
 
 interface Undone {
-  /** What could not be restored. */
+  /** Changes that could not be undone. */
   failures: string[];
   /** Cgroups that are still in use. */
   left: string[];

@@ -21,11 +21,11 @@ const COMPLIANT = [
 ];
 
 interface Circumstances {
-  /** How often the jobs of its tenant reached the hard memory limit of their total. */
+  /** The number of times that the jobs of its tenant reached the hard memory limit of their total. */
   readonly tenantMemoryHits?: number;
   /** The last observer left by the operator's choice, and none has followed. */
   readonly isLeftByChoice?: boolean;
-  /** How long it was live and too slow because of a CPU quota that ffrtmp had set. */
+  /** The time for which it was live and too slow because of a CPU quota that ffrtmp had set. */
   readonly starvedSeconds?: number;
 }
 

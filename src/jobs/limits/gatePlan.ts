@@ -59,7 +59,7 @@ export function planGates(
         continue;
       }
       const { weight = 0, keys = [] } = gates.get(path) ?? {};
-      // Of jobs with different weights, the highest: a gate takes nothing from one that its owner has given it.
+      // Take the highest of different weights: a gate must not take from a job what its owner has given it.
       const together = { weight: Math.max(weight, job.weight), keys: [...keys, job.key] };
       gates.set(path, { hierarchy: job.hierarchy, path, rival, ...together });
     }

@@ -45,7 +45,7 @@ function letGo(machine: FakeOwner, job: RunningJob): void {
   detach(machine.context, now(machine, job), jobCgroupOf(machine.context, now(machine, job)));
 }
 
-test("the cgroup of an owner that holds batch alone gets its weight, until the last job there lets go", () => {
+test("the cgroup of an owner that holds batch alone gets its weight, until the last job there ends or is detached", () => {
   const machine = openMachine();
   machine.start(21, 1, BOX);
   const { live, batch } = governBoth(machine);

@@ -26,7 +26,7 @@ import { type ClosedGate, type Gate, planGates, type SharingJob } from "./gatePl
 export function applyGates(context: Context): RunningJob[] | "busy" {
   const listJobs = () => context.ledger.openJobsWithIntent().filter((job) => job.state === "running");
   if (listJobs().length === 0) return [];
-  // The record is read in the lock: of what another process has written, only the record tells the owner's value.
+  // Read the record under the lock: another process may have written the file, and only the record has the owner's value.
   return withGateLock(context, () => new GateKeeper(context, listJobs()).apply());
 }
 

@@ -88,7 +88,7 @@ export function threadsOfQuota(
 ): number {
   if (typeof cpuMax?.quotaUsec !== "number") return 1;
   const cores = cpuMax.quotaUsec / cpuMax.periodUsec;
-  // Those of the machine: its neighbours may use CPUs that this process may not, as under taskset.
+  // Count the CPUs of the machine: its neighbours may use CPUs that this process may not, as under taskset.
   return cores >= (cpus ?? countOnlineCpus()) ? 1 : Math.max(1, Math.min(Math.ceil(cores) + 1, threads));
 }
 

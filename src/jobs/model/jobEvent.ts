@@ -14,7 +14,7 @@ export interface Drift {
 /** The reaction to a drift: written again, written again with its controller enabled again, refused, or not corrected. */
 export type DriftKind = "reapplied" | "given_again" | "repair_refused" | "left_alone";
 
-/** Kinds and details as the ledger stores them and `--json` prints them, hence the underscores. */
+/** Kinds and details as the ledger stores them and `--json` prints them, so with underscores. */
 interface Details {
   /** Another ffrtmp took over the job, or a job was recovered. */
   adopted: { readonly because: string } | { readonly observer_pid: number };

@@ -145,7 +145,7 @@ const BENIGN_WORDS = [
 const others = fc.array(fc.constantFrom(...BENIGN_WORDS), { maxLength: 4 });
 
 describe("maskSecrets()", () => {
-  it("lets no planted secret survive, whatever stands around it", () => {
+  it("masks every planted secret, whatever text is around it", () => {
     const planted = fc.record({
       key: secret,
       shape: fc.constantFrom(...SHAPES),

@@ -21,7 +21,7 @@ import {
 
 export const MASK = "***";
 
-/** How deep quotes in quotes and escapes in escapes are read. Text below is masked as a whole. */
+/** The depth to which quotes in quotes and escapes in escapes are read. Deeper text is masked as a whole. */
 const MAX_DEPTH = 6;
 
 /** The characters without which a word has no secret that its place in the command does not show. */

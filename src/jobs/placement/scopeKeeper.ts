@@ -4,7 +4,7 @@ import type { Job } from "../model/job.ts";
 /** The cgroup of the processes that keep a scope, beside the job's: a limit on that cgroup must not apply to them. */
 export const KEEPERS_CGROUP = "observer";
 
-/** How often a keeper without an observer reads the job's state. A job that is detached must not wait long for it. */
+/** The interval at which a keeper without an observer reads the job's state. A job that is detached must not wait long for it. */
 const INTERVAL_SECONDS = 1;
 /** The longest wait for an ffrtmp that reads the counters of an ended job. */
 const TIMEOUT_SECONDS = 300;

@@ -10,9 +10,9 @@ type Standard = "inherit" | "ignore" | number;
 
 /** Descriptors above 2 that are open before ffrtmp opens any file. */
 export interface OpenFiles {
-  /** Those that the caller opened, which the workload inherits (`ffmpeg -i pipe:3`). */
+  /** Descriptors that the caller opened. The workload inherits them (`ffmpeg -i pipe:3`). */
   readonly inherited: number[];
-  /** Those by which a signal handler or a thread of the runtime wakes its event loop: they can be read then; eventfd(2). */
+  /** Descriptors with which a signal handler or a thread of the runtime wakes its event loop by making them readable; eventfd(2). */
   readonly wakeups: number[];
 }
 

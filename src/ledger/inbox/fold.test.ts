@@ -33,19 +33,19 @@ const isRoot = process.geteuid?.() === 0;
 
 /** Folds all files with a connection of its own, as another process does. */
 function fold(path: string, names = inboxNames(path)): string[] {
-  const told: string[] = [];
+  const messages: string[] = [];
   const db = new Database(path, { strict: true });
   const inbox: Inbox = {
     directory: inboxOf(path),
     owner: process.geteuid?.() ?? 0,
-    report: (text) => told.push(text),
+    report: (text) => messages.push(text),
   };
   try {
     foldFiles(db, inbox, names);
   } finally {
     db.close();
   }
-  return told;
+  return messages;
 }
 
 function count(path: string, table: string): number {
@@ -114,7 +114,7 @@ describe("folding", () => {
     expect(ledger.result(launch.job)).toEqual(launch.result);
   });
 
-  it("tells the writer of the new name only after the commit", () => {
+  it("gives the writer the new name only after the commit", () => {
     const { ledger, path } = open();
     const launch = someLaunch();
     const file = writeLaunch(path, launch, "registered");
@@ -155,9 +155,9 @@ describe("folding", () => {
     ledger.register(holder);
     const launch = someLaunch({ jobId: "same" });
     writeLaunch(path, launch, "running");
-    const told = fold(path);
+    const messages = fold(path);
     const otherId = `same-${launch.job.key.slice(-8)}`;
-    expect(told).toEqual([expect.stringContaining(`has the id ${otherId} now`)]);
+    expect(messages).toEqual([expect.stringContaining(`has the id ${otherId} now`)]);
     expect(ledger.job(holder.key)).toEqual(holder);
     expect(ledger.job(launch.job.key)).toMatchObject({ jobId: otherId, state: "running" });
     // One that has ended is in conflict with none.
@@ -240,7 +240,7 @@ const DAMAGED: [what: string, change: (launch: PlainLaunch) => unknown, reason: 
 describe("a damaged file", () => {
   for (const [what, change, reason] of DAMAGED) {
     it(`that ${what} is set aside, reported once, and stops no other one`, () => {
-      const { ledger, path, told, directory } = open();
+      const { ledger, path, messages, directory } = open();
       const launch = someLaunch();
       const sound = someLaunch();
       writeLaunch(path, sound);
@@ -250,11 +250,11 @@ describe("a damaged file", () => {
       writeFileSync(join(inboxOf(path), name), `${text}\n`, { mode: 0o640 });
       expect(ledger.openJobs()).toEqual([]);
       expect(ledger.history(10).map(({ job }) => job.key)).toEqual([sound.job.key]);
-      expect(told.join("\n")).toMatch(reason);
+      expect(messages.join("\n")).toMatch(reason);
       expect(inboxNames(path)).toContain(`${name}.damaged`);
-      const { told: toldNext, ledger: next } = open(directory);
+      const { messages: messagesNext, ledger: next } = open(directory);
       expect(next.openJobs()).toEqual([]);
-      expect(toldNext).toEqual([]);
+      expect(messagesNext).toEqual([]);
       expect(inboxNames(path)).toEqual([`${name}.damaged`]);
     });
   }
@@ -267,7 +267,7 @@ describe("a damaged file", () => {
     ["a result without an ending", '{"result":{}}'],
   ])("with %s after the record of the job is a job whose rest is recovered", (_what, line) => {
     for (const suffix of [".job", ".done"]) {
-      const { ledger, path, told } = open();
+      const { ledger, path, messages } = open();
       const { job } = someLaunch();
       const name = `${suffix === ".job" ? job.jobId : job.key}${suffix}`;
       const text = `${JSON.stringify({ version: 1, job })}\n${line}\n`;
@@ -276,18 +276,18 @@ describe("a damaged file", () => {
       // As the recovery of a job without an ffrtmp does.
       ledger.recordResult(job, someResult(job));
       expect(ledger.job(job.key)?.state).toBe("ended");
-      expect(told).toEqual([expect.stringMatching(/is damaged .* it was set aside as .*\.damaged$/)]);
+      expect(messages).toEqual([expect.stringMatching(/is damaged .* it was set aside as .*\.damaged$/)]);
       expect(inboxNames(path)).toEqual([expect.stringMatching(/^[^/]*\.damaged$/)]);
     }
   });
 
   it("of a job that has ended, without its result, leaves an open job", () => {
-    const { ledger, path, told } = open();
+    const { ledger, path, messages } = open();
     const { job } = someLaunch();
     const text = `${JSON.stringify({ version: 1, job })}\n`;
     writeFileSync(join(inboxOf(path), `${job.key}.done`), text, { mode: 0o640 });
     ledger.foldInbox();
-    expect(told).toEqual([expect.stringMatching(/says that the job has ended, and it has no result/)]);
+    expect(messages).toEqual([expect.stringMatching(/says that the job has ended, and it has no result/)]);
     expect(ledger.openJobs()).toEqual([job]);
   });
 });
@@ -305,21 +305,21 @@ describe("a file that this ffrtmp must not use", () => {
   ];
   for (const [what, make, reason] of cases) {
     it.skipIf(!isRoot && what === "of another user")(`${what} is left alone and reported`, () => {
-      const { ledger, path, told } = open();
+      const { ledger, path, messages } = open();
       const launch = someLaunch();
       const { name } = writeLaunch(path, launch, "running");
       make(join(inboxOf(path), name), path);
       expect(ledger.openJobs()).toEqual([]);
       expect(ledger.jobsNamed(launch.job.jobId)).toEqual([]);
       ledger.foldInbox();
-      expect(told).toEqual([expect.stringMatching(reason)]);
+      expect(messages).toEqual([expect.stringMatching(reason)]);
       expect(inboxNames(path)).toEqual([name]);
       expect(count(path, "jobs")).toBe(0);
     });
   }
 
   it("is a link, a directory or a FIFO", () => {
-    const { ledger, path, told } = open();
+    const { ledger, path, messages } = open();
     const elsewhere = join(path, "../../elsewhere");
     const launch = someLaunch();
     writeFileSync(elsewhere, `${JSON.stringify({ version: 1, job: launch.job })}\n`, { mode: 0o640 });
@@ -327,7 +327,7 @@ describe("a file that this ffrtmp must not use", () => {
     mkdirSync(join(inboxOf(path), "directory.job"));
     Bun.spawnSync(["mkfifo", join(inboxOf(path), "fifo.job")]);
     expect(ledger.openJobs()).toEqual([]);
-    expect(told.sort()).toEqual([
+    expect(messages.sort()).toEqual([
       expect.stringMatching(/directory\.job is left out: it is a directory/),
       expect.stringMatching(/fifo\.job is left out: it is a FIFO/),
       expect.stringMatching(/is left out: it is a symbolic link/),
@@ -341,9 +341,9 @@ describe("a file that this ffrtmp must not use", () => {
     writeLaunch(path, launch);
     for (const change of [() => chmodSync(inboxOf(path), 0o777), () => chownSync(inboxOf(path), 65534, 0)]) {
       change();
-      const { ledger, told } = open(directory);
+      const { ledger, messages } = open(directory);
       expect(ledger.history(10)).toEqual([]);
-      expect(told).toEqual([
+      expect(messages).toEqual([
         expect.stringMatching(/inbox are left out: .*root uses no files that another user/),
       ]);
       expect(inboxNames(path)).toEqual([`${launch.job.key}.done`]);

@@ -175,7 +175,7 @@ describe("a plain launch that is not in the ledger", () => {
 });
 
 it("without a free descriptor, what was read stays, and the rest is read as soon as there is one", () => {
-  const { ledger, path, told } = open();
+  const { ledger, path, messages } = open();
   const [first, second] = [someLaunch(), someLaunch()];
   writeLaunch(path, first, "running");
   expect(ledger.openJobs()).toHaveLength(1);
@@ -188,7 +188,7 @@ it("without a free descriptor, what was read stays, and the rest is read as soon
     setSoftFileLimit(BigInt(soft));
   }
   expect(ledger.openJobs()).toHaveLength(2);
-  expect(told).toEqual([]);
+  expect(messages).toEqual([]);
 });
 
 describe("while the ledger is locked", () => {

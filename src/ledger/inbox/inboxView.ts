@@ -12,7 +12,7 @@ import { isLasting, readInboxFile } from "./readFile.ts";
 const CLOCK_TICK_MS = 20;
 /** The files that are read. More wait until these are folded. */
 const MAX_FILES = 20_000;
-/** How often a query is repeated while jobs move from the inbox to the ledger. */
+/** The most repetitions of a query while jobs move from the inbox to the ledger. */
 const MAX_READS = 5;
 
 /** A file of the inbox as it was read last. */

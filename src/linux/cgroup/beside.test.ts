@@ -8,10 +8,11 @@ import {
   outcomeOf,
 } from "../../../test/support/cgroupJobs.ts";
 import {
+  baseOf,
   type CgroupMachine,
-  directoryIn,
   FAKE_V2,
   fakeMachine,
+  originOf,
   REAL_V2,
   writeAsOperator,
 } from "../../../test/support/cgroupMachines.ts";
@@ -21,7 +22,6 @@ import type { CarriedFiles } from "../change.ts";
 import { createJobCgroup, removeJobCgroup } from "./cgroupChanges.ts";
 import { listLimitDrift } from "./effectiveLimits.ts";
 import { findJobCgroup } from "./findJobCgroup.ts";
-import type { Hierarchy } from "./hierarchies.ts";
 import { type JobCgroup, storeJobCgroup } from "./jobCgroup.ts";
 import { applyCgroupLimits, expectedOutcomes, liftCgroupLimits, planLimits } from "./jobLimits.ts";
 import { planJobCgroup } from "./planJobCgroup.ts";
@@ -36,14 +36,6 @@ const LIMITS: Limits = {
   cpus: "0",
 };
 
-function originOf(machine: CgroupMachine): string {
-  return directoryIn(machine.hierarchies[0] as Hierarchy, machine.origin);
-}
-
-function parentOf(machine: CgroupMachine): string {
-  return directoryIn(machine.hierarchies[0] as Hierarchy, machine.base);
-}
-
 function carriedFrom(machine: CgroupMachine): CarriedFiles {
   const carried = readCarried(machine.fs, originOf(machine));
   if (typeof carried === "string") throw new Error(carried);
@@ -55,7 +47,7 @@ function planBeside(machine: CgroupMachine, limits: Limits, nice = 0): JobCgroup
     name: JOB_NAME,
     limits,
     nice,
-    place: { placedAs: "beside", parent: parentOf(machine), carried: carriedFrom(machine) },
+    place: { placedAs: "beside", parent: baseOf(machine), carried: carriedFrom(machine) },
   });
 }
 
@@ -75,7 +67,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       machine.start(originOf(machine));
       const before = listAll(machine);
       const job = makeBeside(machine, LIMITS);
-      expect(pathOf(job)).toBe(`${parentOf(machine)}/${JOB_NAME}`);
+      expect(pathOf(job)).toBe(`${baseOf(machine)}/${JOB_NAME}`);
       const outcomes = applyCgroupLimits(job, LIMITS).map(({ limit, outcome }) => `${limit} ${outcome}`);
       expect(outcomes).toEqual([
         "cpu.max applied",
@@ -98,7 +90,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
         const job = makeBeside(machine, limit(2 * MIB));
         const outcome = outcomeOf(applyCgroupLimits(job, limit(2 * MIB)), "io.max");
         expect(outcome).toMatchObject({ outcome: "applied", actual: `${disk} rbps=1048576 wiops=100` });
-        expect(machine.fs.read(`${parentOf(machine)}/${JOB_NAME}/io.max`)).toContain(`${disk} rbps=1048576 `);
+        expect(machine.fs.read(`${baseOf(machine)}/${JOB_NAME}/io.max`)).toContain(`${disk} rbps=1048576 `);
       },
     );
 
@@ -118,7 +110,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
         pidsMax: 500,
       };
       const job = makeBeside(machine, wanted);
-      const carrier = `${parentOf(machine)}/${JOB_NAME}`;
+      const carrier = `${baseOf(machine)}/${JOB_NAME}`;
       expect(pathOf(job)).toBe(`${carrier}/${JOB_NAME}`);
       const carried = { "cpu.max": "40000 100000", "cpu.weight": "20", "pids.max": "50", "cpuset.cpus": "0" };
       for (const [file, text] of Object.entries({ ...carried, "memory.max": String(100 * MIB) }))
@@ -137,13 +129,13 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       const job = makeBeside(machine, { pidsMax: 20 });
       expect(applyCgroupLimits(job, { pidsMax: 20 })).toMatchObject([{ outcome: "applied", actual: "20" }]);
       expect(applyCgroupLimits(job, { pidsMax: 400 })).toMatchObject([{ outcome: "applied", actual: "50" }]);
-      expect(machine.fs.read(`${parentOf(machine)}/${JOB_NAME}/pids.max`)).toBe("50\n");
+      expect(machine.fs.read(`${baseOf(machine)}/${JOB_NAME}/pids.max`)).toBe("50\n");
     });
 
     it("has its weight among the cgroups beside it, and never more than the one that its processes left", (machine) => {
       limitFromOutside(machine, machine.origin, { cpuWeight: 40, pidsMax: 50 });
       const job = makeBeside(machine, { cpuWeight: 20 });
-      const weight = (): string => machine.fs.read(`${parentOf(machine)}/${JOB_NAME}/cpu.weight`).trim();
+      const weight = (): string => machine.fs.read(`${baseOf(machine)}/${JOB_NAME}/cpu.weight`).trim();
       for (const [cpuWeight, actual] of [
         [20, "20"],
         [30, "30"],
@@ -159,7 +151,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       // As when a limit is changed or removed.
       expect(liftCgroupLimits(job, ["cpu.weight"])).toEqual([]);
       expect(weight()).toBe("40");
-      writeAsOperator(machine, `${parentOf(machine)}/${JOB_NAME}/cpu.weight`, "100");
+      writeAsOperator(machine, `${baseOf(machine)}/${JOB_NAME}/cpu.weight`, "100");
       expect(listLimitDrift(job, { cpuWeight: 20 })).toMatchObject([{ limit: "cpu.weight", found: "100" }]);
     });
 
@@ -170,7 +162,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
       expect(applyCgroupLimits(found, { cpuWeight: 200 })).toMatchObject([
         { outcome: "applied", actual: "200" },
       ]);
-      const carrier = `${parentOf(machine)}/${JOB_NAME}`;
+      const carrier = `${baseOf(machine)}/${JOB_NAME}`;
       expect(machine.fs.read(`${carrier}/cpu.weight`)).toBe("200\n");
       expect(liftCgroupLimits(found, ["cpu.weight"])).toEqual([]);
       expect(machine.fs.read(`${carrier}/cpu.weight`)).toBe("100\n");
@@ -188,7 +180,7 @@ for (const choice of [FAKE_V2, REAL_V2]) {
     });
 
     it("gets controllers that its limits need from the cgroups above, until its end", (machine) => {
-      const file = `${parentOf(machine)}/cgroup.subtree_control`;
+      const file = `${baseOf(machine)}/cgroup.subtree_control`;
       machine.start(originOf(machine));
       machine.fs.write(file, "-memory -io -cpu");
       const before = listAll(machine);
@@ -313,7 +305,7 @@ test.each([
 test("a job without limits beside another cgroup, or in the root of all, changes no controller to measure", async () => {
   await using machine = fakeMachine(fakeV2());
   machine.start(originOf(machine));
-  machine.fs.write(`${parentOf(machine)}/cgroup.subtree_control`, "-memory -io -cpu -pids -cpuset");
+  machine.fs.write(`${baseOf(machine)}/cgroup.subtree_control`, "-memory -io -cpu -pids -cpuset");
   const enabledBy = ({ changes }: JobCgroup): string[] =>
     changes.flatMap((change) => (change.kind === "controller-enabled" ? change.controller : []));
   expect(enabledBy(planBeside(machine, {}))).toEqual([]);

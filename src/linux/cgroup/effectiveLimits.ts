@@ -42,7 +42,7 @@ export function readEffectiveLimits(
   return effective;
 }
 
-/** Reads the limits that apply to the processes of a job, whoever set them. */
+/** Reads the limits that apply to the processes of a job, those of cgroups above included. */
 export function readLimitsOn({ fs, directories }: JobCgroup, names: readonly CgroupLimitName[]): Limits {
   const read = directories.map((each) => readEffectiveLimits(each.controllers, { ...each, fs }, names));
   return Object.assign({}, ...read);
@@ -92,7 +92,7 @@ export interface LimitDrift {
 
 /** Lists the wanted limits that neither the job's own cgroup nor one above it has now. */
 export function listLimitDrift({ fs, directories, changes }: JobCgroup, wanted: Limits): LimitDrift[] {
-  // Of the weights, only that of the CPU is carried.
+  // The weight of the CPU is carried, and no other one.
   const hasOwnersWeight = (limit: CgroupLimitName): boolean =>
     directories.some(
       ({ placedAs, carrier }) =>

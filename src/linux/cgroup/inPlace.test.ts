@@ -1,7 +1,13 @@
 import { expect } from "bun:test";
 import { release } from "node:os";
 import { describeOn, JOB_NAME, limitFromOutside, outcomeOf } from "../../../test/support/cgroupJobs.ts";
-import { type CgroupMachine, directoryIn, FAKE_V2, REAL_V2 } from "../../../test/support/cgroupMachines.ts";
+import {
+  baseOf,
+  type CgroupMachine,
+  directoryIn,
+  FAKE_V2,
+  REAL_V2,
+} from "../../../test/support/cgroupMachines.ts";
 import type { Limits } from "../../limits/limits.ts";
 import type { LimitOutcome } from "../../limits/outcome.ts";
 import { CGROUP_LIMITS } from "../../limits/table.ts";
@@ -163,10 +169,6 @@ function governInPlace(machine: CgroupMachine, limits: Limits): { job: JobCgroup
 
 function ownerOf(machine: CgroupMachine): string {
   return directoryIn(machine.hierarchies[0] as Hierarchy, machine.origin);
-}
-
-function baseOf(machine: CgroupMachine): string {
-  return directoryIn(machine.hierarchies[0] as Hierarchy, machine.base);
 }
 
 function readAll(machine: CgroupMachine): Record<string, string> {

@@ -63,7 +63,7 @@ function readersOf<T>(
   });
 }
 
-/** Of a value that several readers know, the first one counts. */
+/** Takes the value of the first reader where several know one. */
 function merging<T extends Record<string, number | null>>(
   unknown: T,
   readers: readonly (() => Partial<T>)[],

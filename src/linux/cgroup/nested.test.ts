@@ -9,10 +9,11 @@ import {
   outcomeOf,
 } from "../../../test/support/cgroupJobs.ts";
 import {
-  type CgroupMachine,
+  baseOf,
   directoryIn,
   FAKE_V2,
   fakeMachine,
+  originOf,
   REAL_V2,
 } from "../../../test/support/cgroupMachines.ts";
 import { fakeV2 } from "../../../test/support/fakeCgroups.ts";
@@ -32,14 +33,6 @@ const LIMITS: Limits = {
   pidsMax: 64,
   cpus: "0",
 };
-
-function originOf(machine: CgroupMachine): string {
-  return directoryIn(machine.hierarchies[0] as Hierarchy, machine.origin);
-}
-
-function baseOf(machine: CgroupMachine): string {
-  return directoryIn(machine.hierarchies[0] as Hierarchy, machine.base);
-}
 
 function pathOf(job: JobCgroup): string {
   return job.directories[0]?.path as string;

@@ -18,7 +18,7 @@ export function whyNoRealtimeThreads(
   const cpu = hierarchies.find(({ controllers }) => controllers.includes("cpu"));
   if (cpu?.version !== 2) return undefined;
   // Only a kernel with such groups is built with the function that refuses a real-time thread. In a container, which lacks
-  // the file of the configuration, this tells.
+  // the file of the configuration, this shows it.
   const text = config() ?? (hasFunction("sched_rt_can_attach") === false ? "" : undefined);
   if (text === undefined)
     return "the configuration of the kernel cannot be read, and with CONFIG_RT_GROUP_SCHED a real-time thread blocks the cpu controller";

@@ -25,7 +25,7 @@ const ENOBUFS = 105;
 const MAX_EVENTS_PER_WAIT = 64;
 const MAX_NUMBERS_PER_MESSAGE = 1024 * NUMBERS_PER_RECORD;
 
-/** How long exits may wait for an urgent record to be sent with. */
+/** The time for which exits may wait for an urgent record to be sent with. */
 const DEFER_MS = 50;
 
 /**
@@ -50,7 +50,7 @@ let isUrgent = false;
 let hasCandidates = false;
 let isRealtime = false;
 let oldestAtMs = 0;
-/** How many records were sent; overflows as `handled` does. */
+/** The number of records that were sent; overflows as `handled` does. */
 let sent = 0;
 
 const repeated = new RepeatedEvents();

@@ -140,7 +140,7 @@ export class ExecFilter {
     this.#droppedWords = new Float64Array(bytes.buffer, DROPPED_AT, (PID_MASK + 1) / 8);
   }
 
-  /** How many execs the filter has dropped since it was loaded. */
+  /** The number of execs that the filter has dropped since it was loaded. */
   get dropped(): number {
     return Number(this.#count[0]);
   }

@@ -30,7 +30,7 @@ interface ExitWatchesOptions {
   emit: (event: ProcessEvent) => void;
   /** Reports that the process of a pidfd has ended. Without it every watched process is polled. */
   readySet?: Pick<EpollThread, "add" | "remove"> | undefined;
-  /** How often polled processes are checked. */
+  /** The interval at which polled processes are checked. */
   checkIntervalMs: number;
   /**
    * No exit event will arrive: the exit record is read again until the parent has reaped the process, for a minute at

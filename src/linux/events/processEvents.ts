@@ -97,7 +97,7 @@ export type ExitFacts =
 export interface EventCounters {
   /** Events that the kernel reported or a scan found. */
   received: number;
-  /** How often the kernel reported that it had dropped events. */
+  /** The number of times that the kernel reported dropped events. */
   overruns: number;
   /** Dropped events. `null` where the kernel does not count them. */
   dropped: number | null;

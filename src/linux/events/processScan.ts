@@ -55,7 +55,7 @@ export class ProcessScan {
   }
 
   /**
-   * `dropped`: processes that executed a program and of which no event told. The known ones among them are returned: the new
+   * `dropped`: processes whose exec the filter of the kernel dropped. The known ones among them are returned: the new
    * ones are anyway.
    *
    * `wasListed` is false when no process was created since the last scan, or so few that each was checked.

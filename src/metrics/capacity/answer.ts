@@ -1,19 +1,19 @@
 import type { Bound } from "./capacity.ts";
 import type { Peak } from "./together.ts";
 
-/** How many more streams fit. */
+/** The number of further streams that fit. */
 export interface Capacity {
   /** The job or the rule that the further streams are like. */
   readonly like: string | null;
-  /** What one of them needs. `null`: not known. */
+  /** The need of one of them. `null`: not known. */
   readonly candidate: Peak | null;
   /** The ids of the streams that run now. */
   readonly streams: readonly string[];
-  /** What these need together. `null`: not known. */
+  /** The need of these together. `null`: not known. */
   readonly running: Peak | null;
   /** `null`: not known. */
   readonly fits: number | null;
-  /** Those that are known. */
+  /** The known bounds. */
   readonly bounds: readonly Bound[];
   /** Why something is not known, and what would help. */
   readonly unknown: readonly string[];

@@ -51,7 +51,7 @@ function step(given: QuotaInput): QuotaInput {
   return { ...given, jobs: after };
 }
 
-/** The quota that holds a job, whoever has set it. */
+/** The quota that limits a job, the governor's or its own. */
 function heldTo({ quotaCores, ceilingCores }: QuotaJob): number {
   return Math.min(quotaCores ?? Number.POSITIVE_INFINITY, ceilingCores ?? Number.POSITIVE_INFINITY);
 }

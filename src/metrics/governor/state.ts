@@ -6,7 +6,7 @@ export interface GovernedQuota {
   readonly quotaCores: number | null;
 }
 
-/** What the governor does now, for metrics. */
+/** The present state of the governor, for metrics. */
 export interface GovernorState {
   readonly mode: GovernorPolicy["mode"];
   readonly leftCores: number;

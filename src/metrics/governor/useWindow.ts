@@ -2,7 +2,7 @@
 export interface UseReading {
   /** CLOCK_BOOTTIME, ms. */
   readonly atMs: number;
-  /** Of all CPUs since the boot. */
+  /** The CPU time of all CPUs since the boot. */
   readonly busyUsec: number;
   /** By the key of the job. */
   readonly batchUsec: ReadonlyMap<string, number>;
@@ -14,7 +14,7 @@ interface Sample {
   readonly batchCores: ReadonlyMap<string, number>;
 }
 
-/** How far back peaks are looked for. */
+/** The time before now in which peaks count. */
 const WINDOW_MS = 2000;
 /** An average over a longer time hides the peaks. */
 const MAX_INTERVAL_MS = 3000;

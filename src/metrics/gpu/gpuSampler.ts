@@ -2,7 +2,7 @@ import { type DeviceReading, hasNvml } from "../../sys/nvml.ts";
 
 export type FromGpuWorker = { devices: DeviceReading[] } | { error: string } | { absent: true };
 
-/** The driver's calls take milliseconds, whoever asks. */
+/** The driver's calls take milliseconds, so they are made at most this often, however many readers there are. */
 const INTERVAL_MS = 2000;
 /** An older reading is not shown: the driver may have stopped to answer. */
 const MAX_AGE_MS = 3 * INTERVAL_MS;

@@ -1,7 +1,7 @@
 import { type HinderedTimes, NEVER_HINDERED } from "../../jobs/model/hindered.ts";
 import type { Hindrance } from "./hindrance.ts";
 
-/** What has changed with a sample. Both: one cause has replaced the other. */
+/** The change that a sample has brought. With both keys, one cause has replaced the other. */
 export interface HindranceChange {
   readonly began?: Hindrance;
   /** As it was said last. */

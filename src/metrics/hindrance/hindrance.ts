@@ -1,7 +1,7 @@
 import type { Verdict } from "../../jobs/model/hindered.ts";
 import type { Evidence } from "./judge.ts";
 
-/** What holds a job back, since when, and how that is known. */
+/** The cause that holds a job back, its begin, and the evidence for it. */
 export interface Hindrance {
   readonly verdict: Verdict;
   /** When it began: wall clock, ms. It is said 30 s later. */
@@ -14,7 +14,7 @@ export interface Hindrance {
   readonly neededCores: number | null;
   /** The limit of ours that holds it back. `null`: none does. */
   readonly limit: BindingLimit | null;
-  /** Of the last sample that showed it. */
+  /** The measurements of the last sample that showed it. */
   readonly evidence: Evidence;
 }
 

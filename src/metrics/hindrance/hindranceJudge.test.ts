@@ -62,7 +62,7 @@ test("a job whose command line is not known is held back by nothing that is know
   expect(judgeFor(samples({ throttledPeriods: 9 }, { pace: null }).take(40)).at(-1)).toBeNull();
 });
 
-test("a job that is forgotten starts anew", () => {
+test("a job that was forgotten starts again without evidence", () => {
   const judge = new HindranceJudge(realHost());
   const uses = [...samples({ throttledPeriods: 9 }).take(60)];
   expect(judgeFor(uses.slice(0, 40), judge).at(-1)).not.toBeNull();

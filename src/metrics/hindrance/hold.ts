@@ -1,4 +1,4 @@
-/** How long a finding must last before it is said, and be absent before that ends. */
+/** The time for which a finding must last before it is reported, and be absent before it is withdrawn. */
 const HOLD_MS = 30_000;
 
 /** A finding that is said. Times are CLOCK_BOOTTIME, ms. */

@@ -1,6 +1,6 @@
 import { VERDICTS, type Verdict } from "../../jobs/model/hindered.ts";
 
-/** What is known of a job over the last 15 s. `null` is unknown, and is never evidence. */
+/** The measurements of a job over the last 15 s. `null` is unknown, and is never evidence. */
 export interface Evidence {
   /** Something sets the job's pace: a stream, a device, `-re`. */
   readonly isLive: boolean | null;
@@ -20,7 +20,7 @@ export interface Evidence {
   readonly ioFullPercent: number | null;
   /** The part of what it read from disks that it had in memory shortly before, 0 to 100. */
   readonly rereadPercent: number | null;
-  /** What it read from and wrote to all disks together. */
+  /** The bytes that it read from and wrote to all disks together. */
   readonly disks: DiskRates;
   /** CPUs that the machine, its CPU list and its quota leave the job. */
   readonly availableCores: number | null;
@@ -31,9 +31,9 @@ export interface Evidence {
   readonly isSendBacklogGrowing: boolean | null;
   /** The part of the time in which a receiver's window held the sending back, 0 to 100. */
   readonly receiverLimitedPercent: number | null;
-  /** What arrived was left in the receive queue all the time. */
+  /** Data was in the receive queue all the time: the job does not read it. */
   readonly isInputWaiting: boolean | null;
-  /** What arrived was read at once all the time: the input gives no more. False for a file. */
+  /** The receive queue was empty all the time: the input gives no more. False for a file. */
   readonly isInputQuiet: boolean | null;
   /**
    * The use of the busiest encoder or decoder among the GPUs that the job uses, 0 to 100, and the job's own part in it.

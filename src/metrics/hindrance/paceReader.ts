@@ -4,7 +4,7 @@ import { readStat } from "../../linux/proc/stat.ts";
 import { visible } from "../../linux/proc/table.ts";
 import { type Pace, paceOf, paceOfAll } from "./pace.ts";
 
-/** How long command lines are used before they are read again: a process can execute another program. */
+/** Command lines are read again after this time: a process can execute another program. */
 const INTERVAL_MS = 10_000;
 /** The processes of a job whose command lines are read. */
 const MAX_PROCESSES = 32;

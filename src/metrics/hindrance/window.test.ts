@@ -146,7 +146,7 @@ describe("the evidence", () => {
     expect(evidenceOf({ second: 1, pace: null })).toMatchObject({ isLive: null, targetSpeed: null });
   });
 
-  it("tells the CPU time of the job from that of others", () => {
+  it("separates the CPU time of the job from that of others", () => {
     const at = (second: number): At => ({
       second,
       counters: { cpuUsec: second * 1_500_000 },

@@ -12,7 +12,7 @@ import { tenantThrottledPercent } from "../tenants.ts";
 import type { Evidence } from "./judge.ts";
 import { type Pace, paceByIntent } from "./pace.ts";
 
-/** That of the speed: what happened in another time does not explain it. */
+/** The span over which speed is measured: what happens outside of it does not explain the speed. */
 const WINDOW_MS = 15_000;
 /** The bytes that wait in a receive queue while a job reads steadily. */
 export const STEADY_QUEUE_BYTES = 64 * 1024;

@@ -7,7 +7,7 @@ import { type MeterCountName, type Point, rowOf } from "./points.ts";
 import { RecentCores } from "./recentCores.ts";
 import { Ring } from "./ring.ts";
 
-/** The length of the first points of a whole life: a sampler that nobody watches reads as often. */
+/** The length of the first points of a whole life: a sampler without viewers reads as often. */
 const FIRST_POINT_MS = 10_000;
 const POINTS = 360;
 const TEN_MINUTES_MS = 600_000;

@@ -4,12 +4,12 @@ import { END, emptyRow, FIRST_GAUGE, type Row, START, WIDTH } from "./points.ts"
 /** A bit for each column from END on: it is not as expected, so that its number follows. */
 const MASK_BYTES = Math.ceil((WIDTH - END) / 8);
 
-/** Of the row that is written. Each call is over before the next one begins. */
+/** The row that is being written. All calls share it: each is over before the next one begins. */
 const written: Cursor = { bytes: new Uint8Array(MASK_BYTES + WIDTH * MAX_NUMBER_BYTES), at: 0 };
 
 /**
  * A list of points as rows of numbers, each of which begins where the one before ends. In memory a row is what differs from
- * the row before, 30 to 50 bytes in place of 184: a column that nobody measures, or that stands still, costs one bit.
+ * the row before, 30 to 50 bytes in place of 184: a column that is not measured, or does not change, costs one bit.
  */
 export class PackedRows {
   #length = 0;

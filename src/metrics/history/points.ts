@@ -1,6 +1,6 @@
 import type { CountName } from "../rates.ts";
 
-/** What the meter counts of a job, beside the counters of cgroups: TCP bytes, and media time in ms. */
+/** The counters of a job that the meter reads, beside those of cgroups: TCP bytes, and media time in ms. */
 export type MeterCountName = "tcpSentBytes" | "tcpReceivedBytes" | "mediaMsec";
 type PointCount = CountName | MeterCountName;
 

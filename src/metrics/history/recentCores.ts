@@ -1,4 +1,4 @@
-/** The time that each value stands for. Between two readings of a job that nobody watches there are two values. */
+/** The time that each value covers. Between two readings of a job without viewers there are two values. */
 const VALUE_MS = 5000;
 const VALUES = 24;
 /** With the present part, which is not full. */
@@ -6,7 +6,7 @@ const PARTS = VALUES + 1;
 
 /** The CPU use of a job in the last 2 minutes, in parts of 5 s that begin at multiples of their length. */
 export class RecentCores {
-  /** What is known of each part: part n, counted from the boot, is at n modulo their number. */
+  /** The value of each part: part n, counted from the boot, is at n modulo their number. */
   readonly #usec = new Float64Array(PARTS);
   readonly #knownMs = new Float64Array(PARTS);
   /** The latest part. */

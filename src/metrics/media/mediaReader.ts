@@ -15,7 +15,7 @@ import {
 import { findSource, type MediaSource, SOURCES, type Source } from "./sources.ts";
 import { type Speed, SpeedMeter } from "./speed.ts";
 
-/** How long a source is used before a better one is looked for. A job opens its files in its first seconds. */
+/** The interval at which a better source is looked for. A job opens its files in its first seconds. */
 const FIND_INTERVAL_MS = 10_000;
 const FIRST_FIND_INTERVAL_MS = 1000;
 /** The processes of a job that are searched for sources. */
@@ -38,7 +38,7 @@ const STEPS = 30;
 /** HandBrakeCLI prints hundredths of a percent. */
 const PERCENT_STEPS = 10_000;
 
-/** How far a job is. `null` is unknown. */
+/** The progress of a job in its media. `null` is unknown. */
 export interface JobMedia {
   readonly source: MediaSource;
   /** Media time that the job has processed. */

@@ -3,7 +3,7 @@ import { setPriority } from "node:os";
 import { closeFd } from "../../sys/descriptor.ts";
 import { evenTimes, type MapPoint, TimeMap, unevenTimes } from "./timeMap.ts";
 
-/** How many places of a file are mapped: first evenly in time, then the rest where the data rate changes most. */
+/** The number of places of a file that are mapped: first evenly in time, then the rest where the data rate changes most. */
 const EVEN_POINTS = 16;
 const FURTHER_POINTS = 14;
 const TIMEOUT_MS = 3000;

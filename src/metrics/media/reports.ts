@@ -1,6 +1,6 @@
 import { parseTime } from "./ffmpegArguments.ts";
 
-/** How far a program says that it is. */
+/** The progress that a program reports. */
 export interface Report {
   /** The media time that it has put out, in seconds. Absent where it says `percent` alone. */
   readonly mediaSeconds?: number;

@@ -29,7 +29,7 @@ const MIN_MEDIA_BYTES = 64 * 1024;
 export interface Source {
   readonly kind: Exclude<MediaSource, "none">;
   readonly process: ReadProcess;
-  /** How to read it. */
+  /** The way to read it. */
   readonly read: FileRead;
   readonly ffmpeg: FfmpegArguments | undefined;
   /** The regular file that the process reads. */

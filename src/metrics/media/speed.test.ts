@@ -21,11 +21,11 @@ test("it is unknown before four seconds were observed", () => {
   expect(run(each(0, 4, 1)).speed).toEqual({ factor: 1, overMs: 4000 });
 });
 
-test("media time that goes back starts the measurement anew", () => {
+test("media time that goes back restarts the measurement", () => {
   expect(run([...each(0, 20, 1), [21, 0]]).speed).toBeNull();
 });
 
-test("a job that stands still has speed 0, and is known to", () => {
+test("a job without progress has a known speed of 0", () => {
   const meter = run([...each(0, 10, 1), ...each(11, 40, 0, 10)]);
   expect(meter.speed?.factor).toBe(0);
   expect(meter.stillSinceMs(40_000)).toBe(30_000);

@@ -45,7 +45,7 @@ export class SpeedMeter {
     return secondMs >= this.#windowMs || (firstMs > 2 * this.#windowMs && secondMs >= MIN_WINDOW_MS);
   }
 
-  /** Starts anew, for example with another source. */
+  /** Drops all readings, for example because the source has changed. */
   reset(): void {
     this.#points = [];
     this.#movedAtBootMs = undefined;

@@ -31,7 +31,7 @@ export class TimeMap {
     const next = this.points.findIndex((point) => point.bytes > bytes);
     if (next < 0) return this.durationSeconds;
     const to = this.points[next] as MapPoint;
-    // What is before the first packet are headers.
+    // The bytes before the first packet are headers.
     const from = this.points[next - 1];
     if (from === undefined) return to.seconds * (this.points.length === 1 ? bytes / to.bytes : 0);
     return from.seconds + ((bytes - from.bytes) / (to.bytes - from.bytes)) * (to.seconds - from.seconds);

@@ -1,6 +1,6 @@
 import type { ConnectionId, ConnectionState } from "./inetDiag.ts";
 
-/** How far back the rate at which a program writes is measured. */
+/** The span over which the rate is measured at which a program writes. */
 const RATE_WINDOW_MS = 15_000;
 
 /** The bytes of a connection. `null`: the kernel does not count them. */

@@ -17,7 +17,7 @@ import {
 } from "./inetDiag.ts";
 import { NamespaceSockets, networkNamespaceOf } from "./namespaceSockets.ts";
 
-/** How long the list of a job's sockets is used before its descriptors are read again. A job connects in its first seconds. */
+/** The age at which the list of a job's sockets is read again. A job connects in its first seconds. */
 const LIST_INTERVAL_MS = 10_000;
 const FIRST_LIST_INTERVAL_MS = 1000;
 
@@ -128,7 +128,7 @@ export class NetworkReader {
     this.#sockets.close();
   }
 
-  /** Lists the sockets of a job anew. Returns false where a process hides them: the sums would be too low. */
+  /** Lists the sockets of a job again. Returns false where a process hides them: the sums would be too low. */
   async #list(job: NetworkSubject, own: Known, lists: Lists): Promise<boolean> {
     const sockets: Known["sockets"] = new Map();
     const namespaces = new Set<string>();

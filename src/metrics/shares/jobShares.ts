@@ -4,7 +4,7 @@ import { JobNeeds } from "./jobNeeds.ts";
 import type { CpuSample, Need } from "./need.ts";
 import { placeOf, SureCoresReader } from "./sureCores.ts";
 
-/** What a job can rely on, and what it needs. */
+/** The cores that a job can rely on, and those that it needs. */
 export interface JobShares {
   /**
    * The cores that it gets when everything that runs now is busy. `null`: it did not run lately, it has no cgroup at all, or

@@ -8,7 +8,7 @@ const NUMBERS = 3;
 export class LatestSamples {
   readonly #max: number;
   #numbers = new Float64Array(NUMBERS * FIRST_CAPACITY);
-  /** Of all that were added. */
+  /** The number of all samples that were added. */
   #count = 0;
 
   /** `max`: the oldest one makes room for one more. */

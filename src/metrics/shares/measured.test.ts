@@ -49,7 +49,7 @@ const looseBatch = threads(4 * BATCH_THREADS);
 const LOOSE = "/live-1";
 const oneCgroup = group("", {
   threads: [...looseBatch, ...threads(4 * LIVE_THREADS)],
-  // A group that weighs as much as its threads do together stands for the threads of one stream.
+  // A group that weighs as much as its threads do together models the threads of one stream.
   children: [group(LOOSE, { weight: 100 * LIVE_THREADS, threads: threads(LIVE_THREADS) })],
 });
 

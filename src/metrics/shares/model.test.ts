@@ -68,7 +68,7 @@ const busy = (path: string, demandCores: number, fields: Partial<ShareGroup> = {
   group(path, { threads: [{ weight: 100, demandCores }], ...fields });
 
 describe("shares", () => {
-  it("give nobody more than demand, quota and CPUs, never less than 0, and together at most the cores", () => {
+  it("give no entity more than demand, quota and CPUs, never less than 0, and together at most the cores", () => {
     fc.assert(
       fc.property(tree, cores, (root, count) => {
         const shares = sharesOf(root, count);

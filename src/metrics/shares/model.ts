@@ -6,7 +6,7 @@ export interface Competitor {
   readonly weight: number;
   /** The cores that it would use if it were alone: at most 1 for one thread. */
   readonly demandCores: number;
-  /** How many of its threads ran at all. Only of a process that is no job yet. */
+  /** The number of its threads that ran at all. Only known of a process that is no job yet. */
   readonly ran?: number;
 }
 
@@ -73,7 +73,7 @@ interface Entity {
 }
 
 /**
- * Divides an amount by weight. The entities that want the least for their weight are served first: whoever wants less than
+ * Divides an amount by weight. The entities that want the least for their weight are served first: an entity that wants less than
  * its part gets what it wants, and the rest is divided among those that are left.
  */
 function divide(amount: number, entities: readonly Entity[]): number[] {

@@ -2,7 +2,7 @@ import type { JobMedia } from "../media/mediaReader.ts";
 import type { JobSample } from "../sampler.ts";
 import { MAX_EXACT_SECONDS } from "./needText.ts";
 
-/** What a job used of the CPU in a span of time. */
+/** The CPU time that a job used in a span of time. */
 export interface CpuSample {
   readonly seconds: number;
   readonly cores: number;

@@ -5,7 +5,7 @@ import { readOnlineCpus } from "../../linux/onlineCpus.ts";
 import { GROUPS_FILE, readNames, USERS_FILE } from "../../linux/proc/idNames.ts";
 import { InstalledPrograms } from "../../linux/proc/installedPrograms.ts";
 
-/** What a policy names of the machine. A policy stays valid where something is missing: it may be shared, or come later. */
+/** The parts of the machine that a policy names. A policy stays valid where one is missing: it may be shared, or the part come later. */
 export interface Machine {
   findDisk: typeof findWholeDisk;
   programs: Pick<InstalledPrograms, "has" | "list">;

@@ -80,7 +80,7 @@ test.each([
   expect(problem.detail).toContain(parameter);
 });
 
-test("a job that nobody knows is not found, and the answer says where to look", async () => {
+test("a job without a record is not found, and the answer says where to look", async () => {
   const { documents } = open();
   const routes = apiRoutes(() => documents, noStream);
   const response = await ask(routes, "/api/v1/jobs/:job_id", "", {}, "nobody");

@@ -19,7 +19,7 @@ const SILENT_MS = 5000;
 /** A daemon that was stopped answers requests of before when it continues, so it is not asked too often. */
 const GIVE_UP_MS = 15_000;
 const RETRY_MS = 2000;
-/** The daemon measures more often for a page that is open, and nobody looks at one that is hidden. */
+/** The daemon measures more often for an open page, so a hidden one disconnects. */
 const HIDDEN_MS = 60_000;
 
 let heardMs = performance.now();

@@ -35,7 +35,7 @@ const SPANS = [
 type Span = (typeof SPANS)[number][0];
 
 const RELOAD_MS = 10_000;
-/** What the page has seen itself covers 10 minutes at a measurement each second. */
+/** The measurements that the page itself keeps: 10 minutes at one each second. */
 const MAX_SEEN = 600;
 
 /** One job: why it is hindered, its charts against its limits, its facts and its timeline. */

@@ -8,7 +8,7 @@ interface LimitRow {
   readonly jobId?: string;
 }
 
-/** Limits with what the kernel made of them. With the job of each, where the rows have one. */
+/** Limits with their outcomes, and with the job of each where the rows have one. */
 export function LimitTable({ label, rows }: { label: string; rows: readonly LimitRow[] }) {
   const hasJobs = rows.some(({ jobId }) => jobId !== undefined);
   return (

@@ -7,7 +7,7 @@ import { useDocument } from "./useDocument.ts";
 
 const PAGE = 100;
 
-/** What has ended: the history, the violations of the SLA, and the last few beside the running jobs. */
+/** Ended jobs: the history, the violations of the SLA, and the last few beside the running jobs. */
 
 export function ResultTable({ label, results }: { label: string; results: readonly Result[] }) {
   return (

@@ -58,7 +58,7 @@ function Content({ snapshot: now }: { snapshot: Snapshot }) {
   const isFirst = useRef(true);
   useEffect(() => {
     document.title = `${jobId ?? TITLES[view]} – ffrtmp ${now.hostname}`;
-    // A screen reader goes on where the new content begins. At the start, the page begins at its top.
+    // A screen reader continues where the new content begins. At the start, the page begins at its top.
     if (!isFirst.current) main.current?.querySelector<HTMLElement>("h2")?.focus();
     isFirst.current = false;
   }, [view, jobId]);

@@ -17,7 +17,7 @@ export interface Figures {
   readonly diskWait: number | null;
 }
 
-/** What `Figures` has besides the time. */
+/** The values of `Figures` besides the time. */
 export type FigureName = Exclude<keyof Figures, "time">;
 
 const secondsOf = (time: string): number => Date.parse(time) / 1000;

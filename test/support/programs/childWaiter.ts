@@ -1,6 +1,6 @@
 /**
  * `bun childWaiter.ts SCRIPT [SIGNAL | ended]…`: starts a shell, sends itself the signals, waits for the shell and prints the
- * result as JSON. `ended`: waits first until the shell has ended. The script "stranger" stands for a process of someone else.
+ * result as JSON. `ended`: waits first until the shell has ended. The script "stranger" plays a process of another user.
  */
 import { readFileSync } from "node:fs";
 import { blockStopSignals, waitForChild } from "../../../src/sys/childWait.ts";

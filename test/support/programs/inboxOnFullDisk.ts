@@ -10,9 +10,9 @@ import { inboxNames, inboxOf, someLaunch } from "../inbox.ts";
 const [state = ""] = process.argv.slice(2);
 const path = join(state, "ledger.db");
 const filler = join(state, "filler");
-const told: string[] = [];
+const messages: string[] = [];
 const facts: Record<string, unknown> = {};
-const ledger = new Ledger(path, (text) => told.push(text));
+const ledger = new Ledger(path, (text) => messages.push(text));
 ledger.setNote("name", "value");
 
 /** Takes the last byte of the file system. */
@@ -59,5 +59,5 @@ facts["ended"] = ledger.continueFromInbox({ job, running, result }).state;
 facts["seenAtLast"] = new Ledger(path, () => {}, "read").history(10).map((each) => each.job.process?.pid);
 facts["pid"] = running.process.pid;
 facts["namesAtLast"] = inboxNames(path);
-facts["told"] = told;
+facts["messages"] = messages;
 console.log(JSON.stringify(facts));

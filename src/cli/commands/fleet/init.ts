@@ -18,7 +18,7 @@ export function init(hub: string, flags: FleetFlags): number {
     renderPairs([
       ["to try it, start a hub on this machine", `ffrtmp fleet up${option}`],
       ["or start it as a service on another one", `copy ${directory.hub} there, then see docs/fleet.md`],
-      ["then add a node", `ffrtmp fleet invite${option} NODE | ssh root@NODE ffrtmp fleet join -`],
+      ["then add a node", `ffrtmp fleet invite${option} NODE | ssh root@NODE ffrtmp fleet join --start -`],
     ]),
   );
   return 0;

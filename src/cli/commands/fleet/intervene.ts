@@ -51,7 +51,7 @@ export async function lost(node: string, flags: LostFlags): Promise<number> {
     const reports = await readStream(connection, "NODES", nodeMessage, { node, onlyLast: true });
     const [described] = listNodes(new Set(names), reports).filter((each) => each.node === node);
     const isUp = described !== undefined && ["up", "failing", "refused"].includes(described.state);
-    if (isUp && !flags.evenIfUp)
+    if (isUp && flags.yes && !flags.evenIfUp)
       throw new Refusal(
         `${node} has reported ${Math.round(described.last_report_age_seconds ?? 0)} s ago: it may run these jobs, and states its losses itself`,
         "look at the machine; to state them all the same, add --even-if-up",
@@ -61,7 +61,9 @@ export async function lost(node: string, flags: LostFlags): Promise<number> {
       printErr(
         "ffrtmp: nothing was stated. A job that is stated lost can run a second time, if its node comes back and runs it",
       );
-      printErr("  try: the same command with --yes");
+      printErr(
+        `  try: the same command with --yes${isUp && !flags.evenIfUp ? " --even-if-up: the node is up" : ""}`,
+      );
       return 1;
     }
     for (const claim of claims) {

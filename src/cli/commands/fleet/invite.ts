@@ -18,7 +18,7 @@ interface InviteFlags extends FleetFlags {
 
 /** Adds a node to the fleet, and prints the line with which a machine becomes this node. */
 export async function invite(node: string, flags: InviteFlags): Promise<number> {
-  if (!isNodeName(node)) throw new Refusal(`${JSON.stringify(node)} is no name of a node: ${NODE_NAME}`);
+  if (!isNodeName(node)) throw new Refusal(`${JSON.stringify(node)} is not the name of a node: ${NODE_NAME}`);
   const directory = new FleetDirectory(locateFleet(flags.dir));
   const { key, pools, probe } = directory.addNode(node, {
     isRenewed: flags.renew ?? false,
@@ -28,7 +28,7 @@ export async function invite(node: string, flags: InviteFlags): Promise<number> 
   const policyKey = publicPolicyKey(directory);
   printOut(formatInvite({ node, hub, seed: key.seed, authority: directory.authority(), pools, policyKey }));
   printErr(
-    `  on ${node}, as root: ffrtmp fleet join INVITE, with the line above. It contains the key of the node.`,
+    `  on ${node}, as root: ffrtmp fleet join --start -, which reads this line from stdin. It contains the key of the node.`,
   );
   const code = await reloadHub(directory, probe, `${node} cannot connect yet`);
   return code === 0 ? await makeReady(flags, node, key, pools) : code;

@@ -1,5 +1,5 @@
 import { type FleetJobJson, listJobs } from "../../../fleet/hub/nodes.ts";
-import { printJson, printOut, warn } from "../../output/messages.ts";
+import { printErr, printJson, printOut, warn } from "../../output/messages.ts";
 import { type Column, renderTable } from "../../output/table.ts";
 import { tableWidth } from "../../output/terminal.ts";
 import { type TimeFlags, type TimeStyle, tableTimes } from "../../output/times.ts";
@@ -21,7 +21,11 @@ export async function jobs(flags: JobsFlags): Promise<number> {
     ({ tenant }) => flags.tenant === undefined || tenant === flags.tenant,
   );
   if (flags.json) printJson(found);
-  else printOut(renderTable(columns(tableTimes(flags), reports.hubNowMs), found, tableWidth(flags)));
+  else {
+    printOut(renderTable(columns(tableTimes(flags), reports.hubNowMs), found, tableWidth(flags)));
+    if (found.length === 0)
+      printErr("ffrtmp: no node has reported such a job\n  try: ffrtmp fleet ps, ffrtmp fleet results");
+  }
   for (const { node, message } of reports.messages)
     if (message !== undefined && message.more > 0)
       warn(`${node} has ${message.more} more jobs, which it did not report: ssh ${node} ffrtmp ps`);

@@ -1,10 +1,11 @@
-import { hostname, userInfo } from "node:os";
+import { hostname } from "node:os";
 import type { NatsConnection } from "@nats-io/nats-core";
 import type { FleetDirectory } from "../../../fleet/hub/fleetDirectory.ts";
 import { listNodes } from "../../../fleet/hub/nodes.ts";
 import { readStream } from "../../../fleet/hub/readStream.ts";
 import type { ReportingNode } from "../../../fleet/hub/rollout.ts";
 import { nodeMessage } from "../../../fleet/messages/node.ts";
+import { IdNames, USERS_FILE } from "../../../linux/proc/idNames.ts";
 
 /** Returns who signs, for those who read it later. It is no proof. */
 export function operatorName(): string {
@@ -23,11 +24,8 @@ export async function readReports(
   return listNodes(known, reports).map((each) => ({ node: each, report: latest.get(each.node) }));
 }
 
+/** Not that of os.userInfo(): the runtime takes it from USER, which services and containers do not set. */
 function nameOfUser(): string {
-  try {
-    return userInfo().username;
-  } catch {
-    // A user without an entry in the user database.
-    return `uid ${process.getuid?.()}`;
-  }
+  const uid = process.getuid?.() ?? 0;
+  return new IdNames(USERS_FILE).nameOf(uid, Date.now()) ?? `uid ${uid}`;
 }

@@ -1,11 +1,12 @@
 import { publishPolicy } from "../../../fleet/hub/publishPolicy.ts";
 import { DEFAULT_RING, isNodeName, NODE_NAME } from "../../../fleet/nodeConfig.ts";
 import { Refusal } from "../../../jobs/errors.ts";
-import { faultText, type PolicyFault } from "../../../policy/file/fault.ts";
+import { faultText } from "../../../policy/file/fault.ts";
 import { ANY_MACHINE, loadFleetPolicy } from "../../../policy/file/fleetPolicy.ts";
 import { readPolicyFile } from "../../../policy/file/read.ts";
 import { oneLine } from "../../../sys/visibleText.ts";
-import { printErr, printError, printOut, warn } from "../../output/messages.ts";
+import { printFaults } from "../../output/faults.ts";
+import { printError, printOut, warn } from "../../output/messages.ts";
 import type { FleetFlags } from "./init.ts";
 import { operatorName, readReports } from "./operator.ts";
 import { checkRolloutFlags, type RolloutFlags, waitForRollout } from "./rollout.ts";
@@ -43,7 +44,7 @@ export async function pushPolicy(file: string, flags: PushFlags): Promise<number
 /** Returns the ring that an option names. Throws a Refusal for what no ring can be called, such as a wildcard of subjects. */
 export function ringOf(ring = DEFAULT_RING): string {
   if (isNodeName(ring)) return ring;
-  throw new Refusal(`${JSON.stringify(ring)} is no name of a ring: ${NODE_NAME}`);
+  throw new Refusal(`${JSON.stringify(ring)} is not the name of a ring: ${NODE_NAME}`);
 }
 
 export function warnOfSerials(implausible: readonly string[]): void {
@@ -66,11 +67,6 @@ function checkedText(file: string): string | undefined {
   }
   const what = loaded.isForbidden ? "cannot be the policy of a fleet" : "cannot be used";
   printError(`${file} ${what}: ${loaded.faults.length} ${loaded.faults.length === 1 ? "error" : "errors"}`);
-  for (const fault of loaded.faults) printFault(file, fault);
+  printFaults(file, loaded.faults);
   return undefined;
-}
-
-function printFault(file: string, fault: PolicyFault): void {
-  printErr(oneLine(faultText(file, fault)));
-  printErr(`    expected: ${oneLine(fault.right)}`);
 }

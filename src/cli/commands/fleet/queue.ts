@@ -45,7 +45,9 @@ export async function queue(job: string | undefined, flags: QueueFlags): Promise
     printOut(renderTable(columns(tableTimes(flags), hubNowMs), jobs, tableWidth(flags)));
     if (jobs.length === 0)
       printErr(
-        `ffrtmp: no job is ${flags.all ? "known" : "waiting or running"}${flags.all ? "" : "; --all lists those that are over"}`,
+        flags.all
+          ? "ffrtmp: no job is known"
+          : "ffrtmp: no job is waiting, running or lost\n  try: ffrtmp fleet queue --all, for those that have ended, expired or were cancelled",
       );
   }
   return 0;
@@ -53,7 +55,7 @@ export async function queue(job: string | undefined, flags: QueueFlags): Promise
 
 export function checkJobId(job: string | undefined): void {
   if (job !== undefined && !isNodeName(job))
-    throw new Refusal(`${JSON.stringify(job)} is no id of a job: ${NODE_NAME}`);
+    throw new Refusal(`${JSON.stringify(job)} is not the id of a job: ${NODE_NAME}`);
 }
 
 export function unknownJob(job: string): Refusal {
@@ -69,7 +71,7 @@ function columns(style: TimeStyle, hubNowMs: number): Column<QueuedJobJson>[] {
     { heading: "TRY", right: true, yields: 4, text: tryText },
     { heading: "POOL", yields: 3, text: ({ pool }) => pool ?? "-" },
     { heading: "TEMPLATE", yields: 5, text: ({ template }) => template ?? "-" },
-    { heading: "EXPIRES", yields: 2, text: ({ not_after: time }) => time?.replace(/\.\d+Z$/, "Z") ?? "-" },
+    { heading: "EXPIRES", yields: 2, text: ({ not_after: time }) => timeText(time, style, hubNowMs) },
     { heading: "LABELS", yields: 1, text: labelsText },
     // It says what to do about a lost job. `queue JOB` has the rest of the width for the one that is asked for.
     { heading: "REASON", flexible: true, minWidth: 30, text: reasonText },

@@ -2,10 +2,11 @@ import { basename } from "node:path";
 import { expandTemplate } from "../../../fleet/dispatch/expand.ts";
 import { parseTemplate, type Template } from "../../../fleet/dispatch/template.ts";
 import { Refusal } from "../../../jobs/errors.ts";
-import { faultText, type PolicyFault } from "../../../policy/file/fault.ts";
+import type { PolicyFault } from "../../../policy/file/fault.ts";
 import { whyUntrusted } from "../../../policy/file/hookFile.ts";
 import { readPolicyFile } from "../../../policy/file/read.ts";
 import { oneLine } from "../../../sys/visibleText.ts";
+import { printFaults } from "../../output/faults.ts";
 import { printErr, printError, printJson, printOut, warn } from "../../output/messages.ts";
 
 interface CheckFlags {
@@ -31,14 +32,15 @@ export function checkTemplate(path: string, flags: CheckFlags): number {
 }
 
 function fail(path: string, reason: string, { json }: CheckFlags, faults: PolicyFault[] = []): number {
-  if (json) printJson({ path, valid: false, reason, faults, argv: null });
-  else {
-    printError(`${path} ${reason}`);
-    for (const fault of faults) {
-      printErr(oneLine(faultText(basename(path), fault)));
-      printErr(`    expected: ${oneLine(fault.right)}`);
-    }
-  }
+  if (!json) return showFaults(path, reason, faults);
+  printJson({ path, valid: false, reason, faults, argv: null });
+  return INVALID;
+}
+
+/** Prints why a template cannot be used, each fault with its line, and returns the exit code for it. */
+export function showFaults(path: string, reason: string, faults: readonly PolicyFault[] = []): number {
+  printError(`${path} ${reason}`);
+  printFaults(basename(path), faults);
   return INVALID;
 }
 

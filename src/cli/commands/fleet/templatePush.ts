@@ -1,6 +1,5 @@
 import { basename } from "node:path";
 import { parseTemplate } from "../../../fleet/dispatch/template.ts";
-import { describeFaults } from "../../../fleet/dispatch/yamlFile.ts";
 import { signDocument } from "../../../fleet/messages/signed.ts";
 import { templateSubject } from "../../../fleet/messages/subjects.ts";
 import type { TemplateBody } from "../../../fleet/messages/template.ts";
@@ -12,6 +11,7 @@ import { printOut } from "../../output/messages.ts";
 import type { FleetFlags } from "./init.ts";
 import { operatorName } from "./operator.ts";
 import { withHub } from "./session.ts";
+import { showFaults } from "./templateCheck.ts";
 
 interface PushFlags extends FleetFlags {
   name?: string;
@@ -26,9 +26,9 @@ export async function pushTemplate(path: string, flags: PushFlags): Promise<numb
   if (!isNodeName(name))
     throw new Refusal(`${JSON.stringify(name)} cannot be the name of a template: ${NODE_NAME}`);
   const read = readPolicyFile(path);
-  if ("unreadable" in read) throw new Refusal(`${path} ${read.unreadable}`);
+  if ("unreadable" in read) return showFaults(path, read.unreadable);
   const parsed = parseTemplate(read.text);
-  if ("faults" in parsed) throw new Refusal(`${path} cannot be used: ${describeFaults(path, parsed.faults)}`);
+  if ("faults" in parsed) return showFaults(path, "cannot be used", parsed.faults);
   const at = new Date();
   const body: TemplateBody = {
     v: 1,

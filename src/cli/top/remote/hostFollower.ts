@@ -8,7 +8,7 @@ const [GIVE_UP_MS, GIVE_UP_INTERVALS] = [30_000, 2];
 const WATCH_MS = 1000;
 /** The pause before the next connection, twice as long after each failure. */
 const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [2000, 60_000];
-/** How old the records of jobs get: `ffrtmp limits set` and the policy change limits. */
+/** The age at which the records of jobs are read again: `ffrtmp limits set` and the policy change limits. */
 const RECORDS_MAX_AGE_MS = 30_000;
 /** The shortest time between two questions for records. */
 const RECORDS_PAUSE_MS = 3000;

@@ -6,7 +6,7 @@ import { type MachineUseJson, machineUse } from "../../../json/machineSchema.ts"
 import type { LimitOutcome } from "../../../limits/outcome.ts";
 import type { JobUseJson } from "../screenData.ts";
 
-/** What another machine prints with --json, which may be of another release. Values that are not as expected are `null`. */
+/** The output of --json on another machine. Its release may be another one: values that are not as expected are `null`. */
 
 /** What one line of `stats --json --machine` says; `undefined`: nothing that the screen shows. */
 export type StatsLine = { readonly use: JobUseJson } | { readonly machine: MachineUseJson };
@@ -24,7 +24,7 @@ export function parseStatsLine(text: string): StatsLine | undefined {
   return { use };
 }
 
-/** What the screen shows of a job and `stats` does not tell. */
+/** The data of a job that the screen shows and `stats` does not have. */
 export interface RemoteRecord {
   readonly mode: "run" | "attach" | "watch";
   readonly command: readonly string[];

@@ -38,7 +38,7 @@ interface RemoteOptions {
 export class RemoteSource implements TopSource {
   readonly #intervalMs: number;
   readonly #followers: readonly HostFollower[];
-  /** What was received of each job, by the id of its row. */
+  /** The received data of each job, by the id of its row. */
   readonly #tracks = new Map<string, Track>();
 
   constructor(hosts: readonly string[], { intervalMs, probes, statePath }: RemoteOptions) {

@@ -28,8 +28,9 @@ test("the time to claim begins with not_before", () => {
 });
 
 test.each([
-  [{ pool: "live" }, "template: "],
-  [{ template: "hls" }, "pool: "],
+  [{ pool: "live" }, "no template is named"],
+  [{ template: "hls" }, "no pool is named"],
+  [{ ...HLS, template: 7 }, "template: "],
   [{ ...HLS, id: "a.b" }, "id: expected 1 to 63"],
   [{ ...HLS, id: "_operator" }, "id: expected 1 to 63"],
   [{ ...HLS, params: { a: true } }, "params.a: "],

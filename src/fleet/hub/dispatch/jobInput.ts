@@ -29,10 +29,13 @@ export type JobInput = z.input<typeof jobInput>;
 
 /** Returns the job that is signed. `where`: the place of the input, for a message. Throws a Refusal. */
 export function makeJob(input: unknown, by: string, nowMs: number, where = ""): JobBody {
-  const { data, error } = jobInput.safeParse(input);
+  const { data, error } = jobInput.safeParse(input, { reportInput: true });
   if (data === undefined) {
     const [issue] = error.issues;
-    throw new Refusal(`${where}${[...(issue?.path ?? [])].join(".") || "the job"}: ${issue?.message}`);
+    const key = [...(issue?.path ?? [])].join(".");
+    if (issue?.code === "invalid_type" && issue.input === undefined && (key === "template" || key === "pool"))
+      throw new Refusal(`${where}no ${key} is named`, `a ${key} in the line, or as an option for all lines`);
+    throw new Refusal(`${where}${key || "the job"}: ${issue?.message}`);
   }
   const { id, not_before: notBefore, expires, ...rest } = data;
   const startMs =
