@@ -42,6 +42,8 @@ const faults: string[] = [];
 for (const file of new Bun.Glob("src/**/*.{ts,tsx}").scanSync()) {
   if (file.endsWith(".test.ts")) continue;
   const source = readFileSync(file, "utf8");
+  if (/\bFFI\b/.test(source) && roomOf(file) !== "sys")
+    faults.push(`${file} uses Bun.FFI: only src/sys makes system calls`);
   for (const [, specifier = ""] of source.matchAll(/\b(?:from|import)\s*\(?\s*"([^"]+)"/g)) {
     if (specifier === "bun:ffi" && roomOf(file) !== "sys") {
       faults.push(`${file} imports bun:ffi: only src/sys makes system calls`);

@@ -23,6 +23,7 @@ import { bootMsOf, readStat } from "../linux/proc/stat.ts";
 import { readBootMs } from "../sys/clock.ts";
 import { describeCode } from "../sys/errno.ts";
 import { isAccessible, readTextFile, statusOf, statusOfLink, X_OK } from "../sys/files.ts";
+import { uuidV7 } from "../sys/uuid.ts";
 import { nameOfLaunch, readCircumstances } from "./circumstances.ts";
 import { readRunLine } from "./commandLine.ts";
 import type { PlainJob } from "./end.ts";
@@ -121,7 +122,7 @@ function prepare(argv: readonly string[], host: Host): Prepared | undefined {
     ...launch.job,
     ...recordedCommand(command),
     state: "starting",
-    key: Bun.randomUUIDv7(),
+    key: uuidV7(createdMs),
     jobId,
     mode: "run",
     cwd: workingDirectory,
@@ -157,7 +158,6 @@ interface Spawned extends Prepared {
 /** Records the job and starts its workload. Throws after it has undone everything. */
 function spawn(prepared: Prepared, { host, spawn: start }: Machine): Spawned | undefined {
   const { state, launch, job, workload, path } = prepared;
-  if (launch.after.length > 0) startHeapThreads();
   // Before anything is done for the job.
   const inbox = createInboxFile(state.inbox, { job });
   if (typeof inbox !== "object") return undefined;
@@ -172,15 +172,6 @@ function spawn(prepared: Prepared, { host, spawn: start }: Machine): Spawned | u
     if (replay.undo().length === 0) abandonInboxFile(inbox);
     throw error;
   }
-}
-
-/**
- * Makes the runtime start the threads of its heap now. It does so when it has used 64 blocks of 16 kB, which a launch would
- * reach at the spawn: on cgroup v1 the threads, and those that they start, would be born in the job's cgroup, and to bring each back
- * (`Replay.finish`) takes 5 to 7 ms in each hierarchy. The launch has used some 60 blocks here. The objects fill 14.
- */
-function startHeapThreads(): void {
-  JSON.parse(`[${"{},".repeat(3500)}{}]`);
 }
 
 /** Returns the scope that this process enters, as in the recorded launch. */

@@ -19,7 +19,7 @@ const CIRCUMSTANCES: Circumstances = {
   mounts: "26 25 0:23 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n",
   namespaces: ["pid:[4026531836]", "cgroup:[4026531835]"],
   hasSystemd: false,
-  executable: "1 2 3 4",
+  executable: [1, 2, 3, 4],
 };
 
 function recorded(label = "a"): RecordedLaunch {

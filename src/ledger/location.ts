@@ -1,3 +1,4 @@
+import { crc32 } from "../sys/crc32.ts";
 import { lastName, resolvePath } from "../sys/paths.ts";
 
 /** The state directory of root, unless another one is named. */
@@ -41,7 +42,7 @@ export function locateState(option: string | undefined, environment: NodeJS.Proc
 
 /** Returns six hex digits that differ between state directories; part of every cgroup name of its jobs. */
 export function tagOf(directory: string): string {
-  return Bun.hash.crc32(directory).toString(16).padStart(8, "0").slice(0, 6);
+  return crc32(directory).toString(16).padStart(8, "0").slice(0, 6);
 }
 
 /** Returns the state directory of an ordinary user, unless another one is named. */

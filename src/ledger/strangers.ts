@@ -1,4 +1,5 @@
 import { type FileStatus, readLinkText, readTextFile, statusOfLink } from "../sys/files.ts";
+import { namesIn } from "../sys/paths.ts";
 
 /** Another user can change the files, so that root must not use them. */
 export class UntrustedState extends Error {}
@@ -18,7 +19,7 @@ export function rejectStrangers(path: string): void {
 
 /** As path_resolution(7) does: each link and each directory on the way counts. */
 function findStranger(path: string): string | undefined {
-  const rest = namesOf(path);
+  const rest = namesIn(path);
   let current = "";
   for (let links = 0; ; ) {
     const stat = statusOfLink(current || "/");
@@ -29,7 +30,7 @@ function findStranger(path: string): string | undefined {
       if (++links > 40) return undefined;
       const target = readLinkText(current);
       current = target.startsWith("/") ? "" : above(current);
-      rest.unshift(...namesOf(target));
+      rest.unshift(...namesIn(target));
     } else if (
       isWritableForOthers(stat) &&
       !(stat.type === "directory" && stat.mode & 0o1000 && rest.length > 1)
@@ -41,13 +42,6 @@ function findStranger(path: string): string | undefined {
     if (next === undefined || stat.type === "file") return undefined;
     current = next === ".." ? above(current) : next === "." ? current : `${current}/${next}`;
   }
-}
-
-/** Returns the names in a path, without empty ones. */
-function namesOf(path: string): string[] {
-  const names: string[] = [];
-  for (const name of path.split("/")) if (name !== "") names.push(name);
-  return names;
 }
 
 /** The group of root is root. */

@@ -297,7 +297,7 @@ function statusAt(directory: number, path: string, flags: number, call: string):
   // both: … i64 size at 48, i64 mtime and its ns at 88
   const mode = stat[IS_ARM ? 4 : 6] as number;
   return {
-    type: TYPES[mode >> 12] ?? "device",
+    type: fileTypeOf(mode >> 12),
     mode: mode & 0o7777,
     uid: stat[IS_ARM ? 6 : 7] as number,
     gid: stat[IS_ARM ? 7 : 8] as number,
@@ -313,14 +313,21 @@ function statU64(offset: number): number {
   return (stat[offset / 4] as number) + (stat[offset / 4 + 1] as number) * 2 ** 32;
 }
 
-/** S_IFMT of a mode, shifted. Character and block devices are not told apart. */
-const TYPES: Readonly<Record<number, FileType>> = {
-  1: "fifo",
-  4: "directory",
-  8: "file",
-  10: "link",
-  12: "socket",
-};
+/**
+ * Returns the type for S_IFMT of a mode, shifted, which is also d_type of getdents(2). Character and block devices are not told
+ * apart. No table: an object with these keys would take a block of the heap, in each start.
+ */
+function fileTypeOf(format: number): FileType {
+  // biome-ignore format: one type per line
+  switch (format) {
+    case 1: return "fifo";
+    case 4: return "directory";
+    case 8: return "file";
+    case 10: return "link";
+    case 12: return "socket";
+    default: return "device";
+  }
+}
 
 export interface DirectoryEntry {
   readonly name: string;
@@ -334,7 +341,7 @@ export function listDirectory(path: string): DirectoryEntry[] {
     const name = DECODER.decode(result.subarray(nameStart, result.indexOf(0, nameStart)));
     if (name === "." || name === "..") return;
     const isKnown = typeNumber !== DT_UNKNOWN;
-    const type = isKnown ? TYPES[typeNumber] : statusOfLink(`${path}/${name}`)?.type;
+    const type = isKnown ? fileTypeOf(typeNumber) : statusOfLink(`${path}/${name}`)?.type;
     entries.push({ name, type: type ?? "device" });
   });
   return entries;
@@ -355,7 +362,7 @@ export function listNumbers(path: string): number[] {
   return numbers;
 }
 
-/** Calls a function with the place of each name in `result`, which ends with NUL, and with its type as in TYPES. */
+/** Calls a function with the place of each name in `result`, which ends with NUL, and with its d_type. */
 function visitDirectory(path: string, visit: (nameStart: number, type: number) => void): void {
   const fd = openFile(path, O_RDONLY | O_DIRECTORY);
   try {

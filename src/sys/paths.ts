@@ -8,11 +8,24 @@ export function resolvePath(directory: string, ...parts: string[]): string {
   if (path.startsWith("/") && !path.endsWith("/") && !path.includes("//") && !path.includes("/."))
     return path;
   const names: string[] = [];
-  for (const name of path.split("/")) {
+  for (const name of namesIn(path)) {
     if (name === "..") names.pop();
-    else if (name !== "" && name !== ".") names.push(name);
+    else if (name !== ".") names.push(name);
   }
   return `/${names.join("/")}`;
+}
+
+/** Returns the names in a path, without empty ones. */
+export function namesIn(path: string): string[] {
+  const names: string[] = [];
+  // Not by `split`: each list of another length would take a launch a block of the heap.
+  for (let start = 0; start < path.length; ) {
+    const slash = path.indexOf("/", start);
+    const end = slash < 0 ? path.length : slash;
+    if (end > start) names.push(path.slice(start, end));
+    start = end + 1;
+  }
+  return names;
 }
 
 /** Returns the last name of a path, without slashes after it. */

@@ -17,9 +17,12 @@ export function findCommand(
     return { exitCode: 127, because: "the command is empty, most often because a variable is not set" };
   const isPath = command.includes("/");
   let fault: string | undefined;
-  const directories = isPath ? [""] : (searchPath ?? "/usr/local/bin:/usr/bin:/bin").split(":");
-  for (const directory of directories) {
-    const path = resolvePath(workingDirectory, directory, command);
+  const directories = isPath ? "" : (searchPath ?? "/usr/local/bin:/usr/bin:/bin");
+  for (let start = 0; start <= directories.length; ) {
+    const colon = directories.indexOf(":", start);
+    const end = colon < 0 ? directories.length : colon;
+    const path = resolvePath(workingDirectory, directories.slice(start, end), command);
+    start = end + 1;
     const because = faultIn(path, isPath ? command : path, workingDirectory);
     if (because === undefined) return { path };
     if (because !== MISSING) fault ??= because;

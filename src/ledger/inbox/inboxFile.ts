@@ -33,9 +33,10 @@ export interface InboxFile {
   readonly key: string;
   /** Open for appending, close-on-exec. */
   readonly fd: number;
-  /** Device and inode. */
-  readonly identity: string;
+  readonly identity: FileIdentity;
 }
+
+type FileIdentity = Pick<FileStatus, "dev" | "ino">;
 
 /**
  * The result of writing to an inbox file. `folded`: the file has lost its name, because another ffrtmp has moved the job
@@ -71,7 +72,7 @@ export function createInboxFile(
     name,
     key: job.key,
     fd,
-    identity: identityOf(() => statusOfOpen(fd, path)) ?? "",
+    identity: identityOf(() => statusOfOpen(fd, path)) ?? NO_FILE,
   };
   if (written !== line.byteLength) {
     abandonInboxFile(file);
@@ -104,7 +105,8 @@ export function appendResult(file: InboxFile, result: ResultLine["result"]): App
 
 /** Returns whether no other ffrtmp has folded the file. */
 export function hasItsName({ directory, name, identity }: InboxFile): boolean {
-  return identityOf(() => statusOfLink(`${directory}/${name}`)) === identity;
+  const named = identityOf(() => statusOfLink(`${directory}/${name}`));
+  return named !== undefined && named.ino === identity.ino && named.dev === identity.dev;
 }
 
 /**
@@ -125,11 +127,17 @@ export function abandonInboxFile(file: InboxFile): void {
   closeFd(file.fd);
 }
 
-/** Returns device and inode; `undefined` where there is no such file, or it cannot be read. */
-function identityOf(read: () => FileStatus | undefined): string | undefined {
+/** No file has this inode number. */
+const NO_FILE: FileIdentity = { dev: 0, ino: 0 };
+
+/**
+ * Returns device and inode; `undefined` where there is no such file, or it cannot be read. No text: the first one of such a large
+ * number makes the runtime create a cache of 24 pages.
+ */
+function identityOf(read: () => FileStatus | undefined): FileIdentity | undefined {
   try {
     const status = read();
-    return status && `${status.dev} ${status.ino}`;
+    return status && { dev: status.dev, ino: status.ino };
   } catch {
     return undefined;
   }

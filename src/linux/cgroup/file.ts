@@ -92,6 +92,11 @@ export function readCounters(directory: CgroupFiles, file: string): ReadonlyMap<
   return counters;
 }
 
+/** Reads one counter of such a file, without a map, whose first use takes the end of a launch a block of the heap. */
+export function readCounter(directory: CgroupFiles, file: string, name: string): number | undefined {
+  return counterIn(readCgroupFile(directory, file) ?? "", name);
+}
+
 /** Returns one counter of such a text; `undefined` where there is none. A sampler reads some of these each second. */
 export function counterIn(text: string, name: string): number | undefined {
   for (let at = text.indexOf(name); at >= 0; at = text.indexOf(name, at + 1)) {

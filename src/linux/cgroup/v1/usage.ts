@@ -1,6 +1,6 @@
 import type { Usage } from "../../../limits/usage.ts";
 import type { UsageReaders } from "../controller.ts";
-import { type CgroupFiles, type DeviceWords, readCounters, readIoBytes, readNumber } from "../file.ts";
+import { type CgroupFiles, type DeviceWords, readCounter, readIoBytes, readNumber } from "../file.ts";
 
 // 254:0 Read 1024
 // 254:0 Write 0
@@ -10,14 +10,14 @@ export const DEVICE_WORDS: DeviceWords = { read: " Read ", written: " Write " };
 /** The readers of what a cgroup of v1 has used, by controller. The end of a plain launch needs nothing else of them. */
 export const usageV1 = {
   cpu(directory) {
-    const throttledNsec = readCounters(directory, "cpu.stat").get("throttled_time");
+    const throttledNsec = readCounter(directory, "cpu.stat", "throttled_time");
     return { throttledUsec: throttledNsec === undefined ? null : Math.round(throttledNsec / 1000) };
   },
   cpuacct: readShares,
   memory: (directory) => ({
     memoryPeakBytes: readNumber(directory, "memory.max_usage_in_bytes") ?? null,
     memoryMaxHits: readNumber(directory, "memory.failcnt") ?? null,
-    oomKills: readCounters(directory, "memory.oom_control").get("oom_kill") ?? null,
+    oomKills: readCounter(directory, "memory.oom_control", "oom_kill") ?? null,
   }),
   blkio: (directory) => readIoBytes(directory, "blkio.throttle.io_service_bytes_recursive", DEVICE_WORDS),
 } satisfies UsageReaders;
