@@ -50,12 +50,6 @@ export function readJob(context: Context, job: OpenJob, cgroup: JobCgroup): JobR
   return new JobReader(context.host, cgroup).read(job);
 }
 
-/**
- * The counters of 500 jobs, which are read up to ten times as often, then have room: 7 files each on cgroup v1, and 5 of
- * details for the first jobs.
- */
-const DETAILS_SHARE = 1 / 4;
-
 /** Reads one job again and again. Its cgroup stays the same. */
 export class JobReader {
   readonly #host: Host;
@@ -68,7 +62,7 @@ export class JobReader {
   /** `kept`: keeps the files of the cgroup open until `close`. */
   constructor(host: Host, cgroup: JobCgroup, kept?: KeptFiles) {
     const view = kept?.view(cgroup.fs);
-    const detailView = kept?.view(cgroup.fs, DETAILS_SHARE);
+    const detailView = kept?.view(cgroup.fs, "seldom");
     const counted = view === undefined ? cgroup : { ...cgroup, fs: view.fs };
     const tenantCgroup = tenantCgroupOf(counted);
     const tenantPath = tenantCgroup.directories[0]?.path;
