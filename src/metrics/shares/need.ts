@@ -73,10 +73,15 @@ export function p95OfSecond(samples: readonly Pick<CpuSample, "seconds" | "cores
 
 /** The smallest value that at least 95 % of all values do not exceed. */
 function percentile95(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
+  const sorted = sortedNumbers(values);
   return sorted[Math.ceil(0.95 * sorted.length) - 1] ?? 0;
 }
 
 function medianOf(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
+  return sortedNumbers(values)[Math.floor(values.length / 2)] ?? 0;
+}
+
+/** As an array of doubles, which the runtime sorts without a call for each comparison. */
+function sortedNumbers(values: readonly number[]): Float64Array {
+  return Float64Array.from(values).sort();
 }
