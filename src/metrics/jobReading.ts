@@ -4,6 +4,7 @@ import { whyMemoryIsPartial } from "../jobs/model/memoryCharge.ts";
 import type { Counters, Details } from "../limits/counters.ts";
 import { type JobCgroup, listMembers, tenantCgroupOf } from "../linux/cgroup/jobCgroup.ts";
 import { counterReader, detailReader } from "../linux/cgroup/jobCounters.ts";
+import type { CgroupFs } from "../linux/cgroupFs.ts";
 import type { KeptFiles } from "../linux/cgroup/keptFiles.ts";
 import type { Host } from "../linux/host.ts";
 import { isAlive } from "../linux/proc/identity.ts";
@@ -56,6 +57,8 @@ export class JobReader {
   readonly #cgroup: JobCgroup;
   readonly #readCounters: () => Counters;
   readonly #readDetails: () => Details;
+  /** The cgroup as its processes are listed. */
+  readonly #listed: JobCgroup;
   readonly #readTenant: () => ReadonlyMap<string, Counters>;
   readonly #close: () => void;
 
@@ -74,6 +77,7 @@ export class JobReader {
     this.#readDetails = detailReader(detailView === undefined ? cgroup : { ...cgroup, fs: detailView.fs });
     this.#readTenant = () =>
       tenantPath === undefined ? withoutTenant : new Map([[tenantPath, readTenant()]]);
+    this.#listed = detailView === undefined ? cgroup : listedIn(cgroup, detailView.fs);
     this.#close = () => {
       view?.close();
       detailView?.close();
@@ -108,7 +112,7 @@ export class JobReader {
   }
 
   #details(job: OpenJob): JobDetails {
-    const pids = listProcessesOf(this.#host, job, this.#cgroup);
+    const pids = listProcessesOf(this.#host, job, this.#listed);
     return {
       ...this.#readDetails(),
       atBootMs: this.#host.bootNow(),
@@ -121,6 +125,27 @@ export class JobReader {
   #uncounted(job: OpenJob, details: JobDetails, known: JobDetails | undefined): readonly number[] {
     return known === undefined ? details.pids : listProcessesOf(this.#host, job, this.#cgroup);
   }
+}
+
+/** A longer list of processes than this may be cut: the kernel returns at most a page of one with each read. */
+const MAX_WHOLE_LIST = 2048;
+
+/**
+ * Returns the cgroup with its directory in the hierarchy of v2 first, and with the lists there in files that stay open. On v1 such
+ * a file shows the list of an earlier reading (cgroup_pidlist, kernel/cgroup/cgroup-v1.c).
+ */
+function listedIn(cgroup: JobCgroup, kept: CgroupFs): JobCgroup {
+  const isV2 = ({ hierarchy }: JobCgroup["directories"][number]) => hierarchy.version === 2;
+  const { fs, directories } = cgroup;
+  const own = directories.find(isV2);
+  if (own === undefined) return cgroup;
+  const list = `${own.path}/cgroup.procs`;
+  const read = (path: string): string => {
+    const text = path === list ? kept.read(path) : fs.read(path);
+    return path !== list || text.length < MAX_WHOLE_LIST ? text : fs.read(path);
+  };
+  const others = directories.filter((each) => each !== own);
+  return { ...cgroup, fs: { ...fs, read }, directories: [own, ...others] };
 }
 
 /**

@@ -39,21 +39,31 @@ const MIN_SPEED = 0.97;
 /** A faster job is ahead of real time: it uses what it gets, and needs nothing of it. */
 const MAX_SPEED = 1.1;
 
+/** Samples as numbers: an object for each of 360 takes longer than all else that is done with them. */
+export interface SampleNumbers {
+  readonly seconds: Float64Array;
+  readonly cores: Float64Array;
+  /** NaN is unknown. */
+  readonly speeds: Float64Array;
+}
+
 /**
  * Returns what a job needs. `undefined`: there are too few samples in which it kept up, or it works ahead of real time.
  */
-export function needOf(samples: readonly CpuSample[]): Need | undefined {
-  const timed = samples.filter(({ speed }) => speed !== null);
-  const kept = timed.filter(({ speed }) => (speed as number) >= MIN_SPEED);
-  if (medianOf(kept.map(({ speed }) => speed as number)) > MAX_SPEED) return undefined;
+export function needOf({ seconds, cores, speeds }: SampleNumbers): Need | undefined {
+  const isKept = (at: number) => (speeds[at] as number) >= MIN_SPEED;
+  const keptSpeeds = speeds.filter((_, at) => isKept(at));
+  if (medianOf(keptSpeeds) > MAX_SPEED) return undefined;
   // A job whose media time is known can have been slow while it was not.
-  const isWhileKeepingUp = timed.length > 0;
-  const all = isWhileKeepingUp ? kept : samples;
-  const exact = all.filter(({ seconds }) => seconds <= MAX_EXACT_SECONDS);
-  const counted = exact.length >= MIN_SAMPLES ? exact : all;
+  const isWhileKeepingUp = speeds.some((speed) => !Number.isNaN(speed));
+  const isExact = (at: number) => (seconds[at] as number) <= MAX_EXACT_SECONDS;
+  const isPossible = (at: number) => !isWhileKeepingUp || isKept(at);
+  const areExact = seconds.filter((_, at) => isPossible(at) && isExact(at)).length >= MIN_SAMPLES;
+  const isCounted = (at: number) => isPossible(at) && (!areExact || isExact(at));
+  const counted = seconds.filter((_, at) => isCounted(at));
   if (counted.length < MIN_SAMPLES) return undefined;
-  const sampleSeconds = medianOf(counted.map(({ seconds }) => seconds));
-  return { cores: p95OfSecond(counted), sampleSeconds, isWhileKeepingUp };
+  const countedCores = cores.filter((_, at) => isCounted(at));
+  return { cores: p95OfSecond(counted, countedCores), sampleSeconds: medianOf(counted), isWhileKeepingUp };
 }
 
 /**
@@ -62,9 +72,8 @@ export function needOf(samples: readonly CpuSample[]): Need | undefined {
  * number of seconds in a sample. Where one busy second follows another, that is too much, and so on the safe side; where a
  * busy second follows an idle one again and again, it is too little.
  */
-export function p95OfSecond(samples: readonly Pick<CpuSample, "seconds" | "cores">[]): number {
-  const cores = samples.map((sample) => sample.cores);
-  const seconds = medianOf(samples.map((sample) => sample.seconds));
+export function p95OfSecond(lengths: Float64Array, cores: Float64Array): number {
+  const seconds = medianOf(lengths);
   if (seconds <= MAX_EXACT_SECONDS) return percentile95(cores);
   const mean = cores.reduce((sum, each) => sum + each, 0) / cores.length;
   const variance = cores.reduce((sum, each) => sum + (each - mean) ** 2, 0) / Math.max(1, cores.length - 1);
@@ -72,16 +81,10 @@ export function p95OfSecond(samples: readonly Pick<CpuSample, "seconds" | "cores
 }
 
 /** The smallest value that at least 95 % of all values do not exceed. */
-function percentile95(values: readonly number[]): number {
-  const sorted = sortedNumbers(values);
-  return sorted[Math.ceil(0.95 * sorted.length) - 1] ?? 0;
+function percentile95(values: Float64Array): number {
+  return values.toSorted()[Math.ceil(0.95 * values.length) - 1] ?? 0;
 }
 
-function medianOf(values: readonly number[]): number {
-  return sortedNumbers(values)[Math.floor(values.length / 2)] ?? 0;
-}
-
-/** As an array of doubles, which the runtime sorts without a call for each comparison. */
-function sortedNumbers(values: readonly number[]): Float64Array {
-  return Float64Array.from(values).sort();
+function medianOf(values: Float64Array): number {
+  return values.toSorted()[Math.floor(values.length / 2)] ?? 0;
 }
