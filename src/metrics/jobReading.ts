@@ -4,11 +4,16 @@ import { whyMemoryIsPartial } from "../jobs/model/memoryCharge.ts";
 import type { Counters, Details } from "../limits/counters.ts";
 import { type JobCgroup, listMembers, tenantCgroupOf } from "../linux/cgroup/jobCgroup.ts";
 import { counterReader, detailReader } from "../linux/cgroup/jobCounters.ts";
+import type { FileView, KeptFiles } from "../linux/cgroup/keptFiles.ts";
 import type { CgroupFs } from "../linux/cgroupFs.ts";
-import type { KeptFiles } from "../linux/cgroup/keptFiles.ts";
-import type { Host } from "../linux/host.ts";
+import { type Host, unlessGone } from "../linux/host.ts";
 import { isAlive } from "../linux/proc/identity.ts";
-import { type ProcessUse, readProcessUse, readResidentBytes } from "../linux/proc/resources.ts";
+import {
+  type ProcessUse,
+  readProcessUse,
+  readResidentBytes,
+  residentBytesIn,
+} from "../linux/proc/resources.ts";
 import { listTree, visible } from "../linux/proc/table.ts";
 import type { Reading } from "./rates.ts";
 
@@ -61,6 +66,9 @@ export class JobReader {
   readonly #listed: JobCgroup;
   readonly #readTenant: () => ReadonlyMap<string, Counters>;
   readonly #close: () => void;
+  /** The files that are read seldom, where they stay open; among them those of these processes. */
+  readonly #kept: FileView | undefined;
+  #keptPids: readonly number[] = [];
 
   /** `kept`: keeps the files of the cgroup open until `close`. */
   constructor(host: Host, cgroup: JobCgroup, kept?: KeptFiles) {
@@ -77,6 +85,7 @@ export class JobReader {
     this.#readDetails = detailReader(detailView === undefined ? cgroup : { ...cgroup, fs: detailView.fs });
     this.#readTenant = () =>
       tenantPath === undefined ? withoutTenant : new Map([[tenantPath, readTenant()]]);
+    this.#kept = detailView?.fs === cgroup.fs ? undefined : detailView;
     this.#listed = detailView === undefined ? cgroup : listedIn(cgroup, detailView.fs);
     this.#close = () => {
       view?.close();
@@ -117,8 +126,23 @@ export class JobReader {
       ...this.#readDetails(),
       atBootMs: this.#host.bootNow(),
       pids,
-      rssBytes: readRss(this.#host, pids),
+      rssBytes: this.#readRss(pids),
     };
+  }
+
+  #readRss(pids: readonly number[]): number | null {
+    const kept = this.#kept;
+    const directoryOf = (pid: number) => `${this.#host.procRoot}/${pid}`;
+    const keptPids = pids.length > MAX_KEPT_PROCESSES ? [] : pids;
+    for (const pid of this.#keptPids) if (!keptPids.includes(pid)) kept?.closeIn(directoryOf(pid));
+    this.#keptPids = keptPids;
+    if (kept === undefined || keptPids.length === 0)
+      return sumOfSizes(pids, (pid) => readResidentBytes(this.#host, pid));
+    // The file of a process that has ended says so, also when its pid is in use again.
+    return sumOfSizes(pids, (pid) => {
+      const text = unlessGone(() => kept.fs.read(`${directoryOf(pid)}/statm`));
+      return text === "gone" ? "gone" : residentBytesIn(text);
+    });
   }
 
   /** A process that has started since the details were read has no cgroup that counts it. */
@@ -126,6 +150,9 @@ export class JobReader {
     return known === undefined ? details.pids : listProcessesOf(this.#host, job, this.#cgroup);
   }
 }
+
+/** Of a job with more processes than this, their files in procfs are opened for each reading. */
+const MAX_KEPT_PROCESSES = 4;
 
 /** A longer list of processes than this may be cut: the kernel returns at most a page of one with each read. */
 const MAX_WHOLE_LIST = 2048;
@@ -171,8 +198,8 @@ function memoryOf(job: OpenJob, counters: Counters, { inactiveFileBytes, rssByte
 }
 
 /** Returns `null` when no process can be read. A process that has ended meanwhile has no memory. */
-function readRss(host: Host, pids: readonly number[]): number | null {
-  const sizes = pids.flatMap((pid) => visible(() => readResidentBytes(host, pid)) ?? []);
+function sumOfSizes(pids: readonly number[], read: (pid: number) => number | "gone"): number | null {
+  const sizes = pids.flatMap((pid) => visible(() => read(pid)) ?? []);
   return sizes.length === 0 ? null : sizes.reduce((sum, bytes) => sum + bytes);
 }
 

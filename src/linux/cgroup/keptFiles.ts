@@ -26,6 +26,15 @@ function readOnce(path: string): string {
   }
 }
 
+/** The files of one job. */
+export interface FileView {
+  readonly fs: CgroupFs;
+  /** Closes the files in one directory. */
+  closeIn(directory: string): void;
+  /** Closes all. */
+  close(): void;
+}
+
 /** Control files that stay open because they are read again and again. Opening one takes most of the time of a read. */
 export class KeptFiles {
   readonly #max: number;
@@ -42,8 +51,8 @@ export class KeptFiles {
    * other cgroups are returned as they are. `seldom`: the files are closed as soon as others need their room. The text of a
    * control file is ASCII.
    */
-  view(fs: CgroupFs, how: "often" | "seldom" = "often"): { fs: CgroupFs; close(): void } {
-    if (fs.read !== realCgroupFs.read) return { fs, close() {} };
+  view(fs: CgroupFs, how: "often" | "seldom" = "often"): FileView {
+    if (fs.read !== realCgroupFs.read) return { fs, close() {}, closeIn() {} };
     // By directory and file, whose names are the same texts in each reading. To join them would make a new text each time.
     const opened = new Map<string, Map<string, number>>();
     const drop = (files: Map<string, number>, file: string, fd: number): void => {
@@ -77,10 +86,15 @@ export class KeptFiles {
       const end = path.lastIndexOf("/");
       return readIn(path.slice(0, end), path.slice(end + 1));
     };
-    const close = () => {
-      for (const files of opened.values()) for (const [file, fd] of files) drop(files, file, fd);
+    const closeIn = (directory: string) => {
+      const files = opened.get(directory);
+      for (const [file, fd] of files ?? []) drop(files as Map<string, number>, file, fd);
+      opened.delete(directory);
     };
-    return { fs: { ...fs, read, readIn }, close };
+    const close = () => {
+      for (const directory of opened.keys()) closeIn(directory);
+    };
+    return { fs: { ...fs, read, readIn }, close, closeIn };
   }
 
   /** Closes a file that is read seldom. Returns false where there is none. */

@@ -74,6 +74,11 @@ const MAX_STATM_BYTES = 256;
  */
 export function readResidentBytes(host: Host, pid: number): number | "gone" {
   const read = readProcStart(host, `${pid}/statm`, MAX_STATM_BYTES);
-  const pages = read === "gone" ? undefined : digitsAt(read.text, read.text.indexOf(" ") + 1);
+  return read === "gone" ? "gone" : residentBytesIn(read.text);
+}
+
+/** Returns the same from the text of such a file. */
+export function residentBytesIn(statm: string): number | "gone" {
+  const pages = digitsAt(statm, statm.indexOf(" ") + 1);
   return pages === undefined ? "gone" : pages * PAGE_BYTES;
 }
