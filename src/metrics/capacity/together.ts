@@ -51,9 +51,8 @@ export function peakOf(samples: readonly Sample[]): Peak | undefined {
   const counted = exact.length >= MIN_SAMPLES ? exact : samples;
   if (counted.length < MIN_SAMPLES) return undefined;
   const sampleSeconds = medianOf(counted.map(({ seconds }) => seconds));
-  const lengths = Float64Array.from(counted, ({ seconds }) => seconds);
   const cores = p95OfSecond(
-    lengths,
+    sampleSeconds,
     Float64Array.from(counted, (each) => each.cores),
   );
   return { cores, samples: counted.length, sampleSeconds, isSumOfPeaks: false };

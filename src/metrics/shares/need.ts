@@ -51,29 +51,48 @@ export interface SampleNumbers {
  * Returns what a job needs. `undefined`: there are too few samples in which it kept up, or it works ahead of real time.
  */
 export function needOf({ seconds, cores, speeds }: SampleNumbers): Need | undefined {
-  const isKept = (at: number) => (speeds[at] as number) >= MIN_SPEED;
-  const keptSpeeds = speeds.filter((_, at) => isKept(at));
-  if (medianOf(keptSpeeds) > MAX_SPEED) return undefined;
+  const [isKept, isExact] = [new Uint8Array(seconds.length), new Uint8Array(seconds.length)];
+  let [timed, kept, ahead, exact, exactAndKept] = [0, 0, 0, 0, 0];
+  for (let at = 0; at < seconds.length; at++) {
+    const speed = speeds[at] as number;
+    isExact[at] = Number((seconds[at] as number) <= MAX_EXACT_SECONDS);
+    exact += isExact[at] as number;
+    if (Number.isNaN(speed)) continue;
+    timed++;
+    if (speed < MIN_SPEED) continue;
+    isKept[at] = 1;
+    kept++;
+    exactAndKept += isExact[at] as number;
+    if (speed > MAX_SPEED) ahead++;
+  }
+  // The median of those speeds is above it.
+  if (kept > 0 && kept - ahead <= Math.floor(kept / 2)) return undefined;
   // A job whose media time is known can have been slow while it was not.
-  const isWhileKeepingUp = speeds.some((speed) => !Number.isNaN(speed));
-  const isExact = (at: number) => (seconds[at] as number) <= MAX_EXACT_SECONDS;
-  const isPossible = (at: number) => !isWhileKeepingUp || isKept(at);
-  const areExact = seconds.filter((_, at) => isPossible(at) && isExact(at)).length >= MIN_SAMPLES;
-  const isCounted = (at: number) => isPossible(at) && (!areExact || isExact(at));
-  const counted = seconds.filter((_, at) => isCounted(at));
-  if (counted.length < MIN_SAMPLES) return undefined;
-  const countedCores = cores.filter((_, at) => isCounted(at));
-  return { cores: p95OfSecond(counted, countedCores), sampleSeconds: medianOf(counted), isWhileKeepingUp };
+  const isWhileKeepingUp = timed > 0;
+  const areExact = (isWhileKeepingUp ? exactAndKept : exact) >= MIN_SAMPLES;
+  const [countedSeconds, countedCores] = [new Float64Array(seconds.length), new Float64Array(seconds.length)];
+  let counted = 0;
+  for (let at = 0; at < seconds.length; at++) {
+    if ((isWhileKeepingUp && isKept[at] === 0) || (areExact && isExact[at] === 0)) continue;
+    countedSeconds[counted] = seconds[at] as number;
+    countedCores[counted++] = cores[at] as number;
+  }
+  if (counted < MIN_SAMPLES) return undefined;
+  const sampleSeconds = medianOf(countedSeconds.subarray(0, counted));
+  return {
+    cores: p95OfSecond(sampleSeconds, countedCores.subarray(0, counted)),
+    sampleSeconds,
+    isWhileKeepingUp,
+  };
 }
 
 /**
- * Returns the 95th percentile of the use in one second. Samples of about a second have it. Of longer ones only means are
+ * Returns the 95th percentile of the use in one second, of samples whose median length is `seconds`. Samples of about a second have it. Of longer ones only means are
  * known: if the seconds are independent of each other, their standard deviation is that of the means times the root of the
  * number of seconds in a sample. Where one busy second follows another, that is too much, and so on the safe side; where a
  * busy second follows an idle one again and again, it is too little.
  */
-export function p95OfSecond(lengths: Float64Array, cores: Float64Array): number {
-  const seconds = medianOf(lengths);
+export function p95OfSecond(seconds: number, cores: Float64Array): number {
   if (seconds <= MAX_EXACT_SECONDS) return percentile95(cores);
   const mean = cores.reduce((sum, each) => sum + each, 0) / cores.length;
   const variance = cores.reduce((sum, each) => sum + (each - mean) ** 2, 0) / Math.max(1, cores.length - 1);
