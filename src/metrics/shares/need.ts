@@ -87,10 +87,10 @@ export function needOf({ seconds, cores, speeds }: SampleNumbers): Need | undefi
 }
 
 /**
- * Returns the 95th percentile of the use in one second, of samples whose median length is `seconds`. Samples of about a second have it. Of longer ones only means are
- * known: if the seconds are independent of each other, their standard deviation is that of the means times the root of the
- * number of seconds in a sample. Where one busy second follows another, that is too much, and so on the safe side; where a
- * busy second follows an idle one again and again, it is too little.
+ * Returns the 95th percentile of the use in one second, of samples whose median length is `seconds`. Samples of about a
+ * second have it. Of longer ones only means are known: if the seconds are independent of each other, their standard deviation
+ * is that of the means times the root of the number of seconds in a sample. Where one busy second follows another, that is
+ * too much, and so on the safe side; where a busy second follows an idle one again and again, it is too little.
  */
 export function p95OfSecond(seconds: number, cores: Float64Array): number {
   if (seconds <= MAX_EXACT_SECONDS) return percentile95(cores);
