@@ -88,6 +88,7 @@ export class UsageHistories {
       devices: NO_DEVICES,
     });
     const reader = {
+      hasOtherJobs: () => this.#listJobs().size !== this.#observed.size,
       compareJobs: () => this.#compareJobs(),
       beforeSlice: () => this.#records.saveAgain(),
       reading: () => this.#reading(),
@@ -172,11 +173,14 @@ export class UsageHistories {
     const jobs = this.#listJobs();
     return (key) => {
       const [observed, job] = [this.#observed.get(key), jobs.get(key)];
-      if (observed !== undefined) {
+      if (observed === undefined) {
+        if (job !== undefined) this.#add(job);
+      } else if (job === undefined) this.#drop(observed);
+      else {
         // Its record may have changed.
-        if (job !== undefined) observed.job = job;
+        observed.job = job;
         this.#readDue(observed);
-      } else if (job !== undefined) this.#add(job);
+      }
     };
   }
 

@@ -1,11 +1,15 @@
 import { expect, test } from "bun:test";
+import { readdirSync } from "node:fs";
 import { useGovernedSleepers } from "../../test/support/governedSleepers.ts";
-import { lacksLimits } from "../../test/support/sandbox.ts";
+import { lacksLimits, until } from "../../test/support/sandbox.ts";
 import { jobCgroupOf } from "../jobs/placement/jobCgroup.ts";
+import { KeptFiles } from "../linux/cgroup/keptFiles.ts";
+import { realHost } from "../linux/host.ts";
 import { readIdentity } from "../linux/proc/identity.ts";
 import { readResidentBytes } from "../linux/proc/resources.ts";
+import { readLink } from "../linux/proc/table.ts";
 import { readJob } from "./jobReading.ts";
-import { JobSampler } from "./sampler.ts";
+import { JobSampler, NO_DEVICES } from "./sampler.ts";
 
 const { governSleeper, clean } = useGovernedSleepers();
 const reason = lacksLimits();
@@ -54,6 +58,54 @@ limitsTest("without cgroups, CPU time and memory are those of the process and it
     expect(sample?.rates?.cpuWaitPercent).toBeNumber();
   }
   expect(percent).toBeGreaterThan(0);
+});
+
+/** Returns how many files of resident memory are open. */
+function countOpenStatm(): number {
+  const links = readdirSync("/proc/self/fd").map((fd) => readLink(realHost(), `self/fd/${fd}`));
+  return links.filter((link) => link?.endsWith("/statm")).length;
+}
+
+limitsTest("each reading with kept files lists the present processes, however many", async () => {
+  const { context, job } = governSleeper({ pidsMax: 2000 });
+  const files = new KeptFiles();
+  const sampler = new JobSampler(context, { files, devices: NO_DEVICES });
+  clean.push(() => sampler.forget(job.key));
+  const count = () => sampler.sampleOne(job).processCount;
+  expect(count()).toBe(1);
+  expect(countOpenStatm()).toBe(1);
+  const lists = job.cgroup.map(({ path }) => `${path}/cgroup.procs`).join(" ");
+  const join = `for list in ${lists}; do echo $$ >$list; done`;
+  const other = Bun.spawn(["sh", "-c", `${join}; echo; exec sleep 600`], { stdout: "pipe" });
+  try {
+    await other.stdout.getReader().read();
+    expect(count()).toBe(2);
+    expect(countOpenStatm()).toBe(2);
+    const bytes = [job.process.pid, other.pid].map((pid) => readResidentBytes(context.host, pid) as number);
+    expect(sampler.sampleOne(job).memory.rssBytes).toBe((bytes[0] as number) + (bytes[1] as number));
+  } finally {
+    other.kill("SIGKILL");
+    await other.exited;
+  }
+  expect(count()).toBe(1);
+  expect(countOpenStatm()).toBe(1);
+  // More than the kernel returns with one read.
+  const script = `${join}; i=0; while [ $i -lt 1000 ]; do sleep 600 & i=$((i + 1)); done; echo; wait`;
+  const shell = Bun.spawn(["sh", "-c", script], { stdout: "pipe" });
+  const end = async () => {
+    const [path] = job.cgroup.map((each) => `${each.path}/cgroup.procs`);
+    const pids = (await Bun.file(path as string).text()).split("\n").filter(Boolean).map(Number);
+    for (const pid of pids) if (pid !== job.process.pid) process.kill(pid, "SIGKILL");
+    await shell.exited;
+  };
+  try {
+    await shell.stdout.getReader().read();
+    expect(count()).toBe(1002);
+    expect(countOpenStatm()).toBe(0);
+  } finally {
+    await end();
+  }
+  await until("the processes are gone", () => count() === 1);
 });
 
 limitsTest("nothing is invented about a job whose process has ended", async () => {

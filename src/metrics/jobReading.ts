@@ -4,10 +4,16 @@ import { whyMemoryIsPartial } from "../jobs/model/memoryCharge.ts";
 import type { Counters, Details } from "../limits/counters.ts";
 import { type JobCgroup, listMembers, tenantCgroupOf } from "../linux/cgroup/jobCgroup.ts";
 import { counterReader, detailReader } from "../linux/cgroup/jobCounters.ts";
-import type { KeptFiles } from "../linux/cgroup/keptFiles.ts";
-import type { Host } from "../linux/host.ts";
+import type { FileView, KeptFiles } from "../linux/cgroup/keptFiles.ts";
+import type { CgroupFs } from "../linux/cgroupFs.ts";
+import { type Host, unlessGone } from "../linux/host.ts";
 import { isAlive } from "../linux/proc/identity.ts";
-import { type ProcessUse, readProcessUse, readResidentBytes } from "../linux/proc/resources.ts";
+import {
+  type ProcessUse,
+  readProcessUse,
+  readResidentBytes,
+  residentBytesIn,
+} from "../linux/proc/resources.ts";
 import { listTree, visible } from "../linux/proc/table.ts";
 import type { Reading } from "./rates.ts";
 
@@ -50,25 +56,24 @@ export function readJob(context: Context, job: OpenJob, cgroup: JobCgroup): JobR
   return new JobReader(context.host, cgroup).read(job);
 }
 
-/**
- * The counters of 500 jobs, which are read up to ten times as often, then have room: 7 files each on cgroup v1, and 5 of
- * details for the first jobs.
- */
-const DETAILS_SHARE = 1 / 4;
-
 /** Reads one job again and again. Its cgroup stays the same. */
 export class JobReader {
   readonly #host: Host;
   readonly #cgroup: JobCgroup;
   readonly #readCounters: () => Counters;
   readonly #readDetails: () => Details;
+  /** The cgroup as its processes are listed. */
+  readonly #listed: JobCgroup;
   readonly #readTenant: () => ReadonlyMap<string, Counters>;
   readonly #close: () => void;
+  /** The files that are read seldom, where they stay open; among them those of these processes. */
+  readonly #kept: FileView | undefined;
+  #keptPids: readonly number[] = [];
 
   /** `kept`: keeps the files of the cgroup open until `close`. */
   constructor(host: Host, cgroup: JobCgroup, kept?: KeptFiles) {
     const view = kept?.view(cgroup.fs);
-    const detailView = kept?.view(cgroup.fs, DETAILS_SHARE);
+    const detailView = kept?.view(cgroup.fs, "seldom");
     const counted = view === undefined ? cgroup : { ...cgroup, fs: view.fs };
     const tenantCgroup = tenantCgroupOf(counted);
     const tenantPath = tenantCgroup.directories[0]?.path;
@@ -80,6 +85,8 @@ export class JobReader {
     this.#readDetails = detailReader(detailView === undefined ? cgroup : { ...cgroup, fs: detailView.fs });
     this.#readTenant = () =>
       tenantPath === undefined ? withoutTenant : new Map([[tenantPath, readTenant()]]);
+    this.#kept = detailView?.fs === cgroup.fs ? undefined : detailView;
+    this.#listed = detailView === undefined ? cgroup : listedIn(cgroup, detailView.fs);
     this.#close = () => {
       view?.close();
       detailView?.close();
@@ -114,19 +121,58 @@ export class JobReader {
   }
 
   #details(job: OpenJob): JobDetails {
-    const pids = listProcessesOf(this.#host, job, this.#cgroup);
+    const pids = listProcessesOf(this.#host, job, this.#listed);
     return {
       ...this.#readDetails(),
       atBootMs: this.#host.bootNow(),
       pids,
-      rssBytes: readRss(this.#host, pids),
+      rssBytes: this.#readRss(pids),
     };
+  }
+
+  #readRss(pids: readonly number[]): number | null {
+    const kept = this.#kept;
+    const directoryOf = (pid: number) => `${this.#host.procRoot}/${pid}`;
+    const keptPids = pids.length > MAX_KEPT_PROCESSES ? [] : pids;
+    for (const pid of this.#keptPids) if (!keptPids.includes(pid)) kept?.closeIn(directoryOf(pid));
+    this.#keptPids = keptPids;
+    if (kept === undefined || keptPids.length === 0)
+      return sumOfSizes(pids, (pid) => readResidentBytes(this.#host, pid));
+    // The file of a process that has ended says so, also when its pid is in use again.
+    return sumOfSizes(pids, (pid) => {
+      const text = unlessGone(() => kept.fs.read(`${directoryOf(pid)}/statm`));
+      return text === "gone" ? "gone" : residentBytesIn(text);
+    });
   }
 
   /** A process that has started since the details were read has no cgroup that counts it. */
   #uncounted(job: OpenJob, details: JobDetails, known: JobDetails | undefined): readonly number[] {
     return known === undefined ? details.pids : listProcessesOf(this.#host, job, this.#cgroup);
   }
+}
+
+/** Of a job with more processes than this, their files in procfs are opened for each reading. */
+const MAX_KEPT_PROCESSES = 4;
+
+/** A longer list of processes than this may be cut: the kernel returns at most a page of one with each read. */
+const MAX_WHOLE_LIST = 2048;
+
+/**
+ * Returns the cgroup with its directory in the hierarchy of v2 first, and with the lists there in files that stay open. On v1 such
+ * a file shows the list of an earlier reading (cgroup_pidlist, kernel/cgroup/cgroup-v1.c).
+ */
+function listedIn(cgroup: JobCgroup, kept: CgroupFs): JobCgroup {
+  const isV2 = ({ hierarchy }: JobCgroup["directories"][number]) => hierarchy.version === 2;
+  const { fs, directories } = cgroup;
+  const own = directories.find(isV2);
+  if (own === undefined) return cgroup;
+  const list = `${own.path}/cgroup.procs`;
+  const read = (path: string): string => {
+    const text = path === list ? kept.read(path) : fs.read(path);
+    return path !== list || text.length < MAX_WHOLE_LIST ? text : fs.read(path);
+  };
+  const others = directories.filter((each) => each !== own);
+  return { ...cgroup, fs: { ...fs, read }, directories: [own, ...others] };
 }
 
 /**
@@ -152,8 +198,8 @@ function memoryOf(job: OpenJob, counters: Counters, { inactiveFileBytes, rssByte
 }
 
 /** Returns `null` when no process can be read. A process that has ended meanwhile has no memory. */
-function readRss(host: Host, pids: readonly number[]): number | null {
-  const sizes = pids.flatMap((pid) => visible(() => readResidentBytes(host, pid)) ?? []);
+function sumOfSizes(pids: readonly number[], read: (pid: number) => number | "gone"): number | null {
+  const sizes = pids.flatMap((pid) => visible(() => read(pid)) ?? []);
   return sizes.length === 0 ? null : sizes.reduce((sum, bytes) => sum + bytes);
 }
 

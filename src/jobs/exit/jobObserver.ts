@@ -28,6 +28,8 @@ export class JobObserver {
   readonly #context: Context;
   readonly #onEnd: (end: ObservedEnd) => void;
   readonly #observed = new Map<string, Observed>();
+  /** The same jobs by their key. They are asked for each time that a sampler reads some of them. */
+  readonly #jobs = new Map<string, RunningJob>();
   #events: ProcessEvents;
 
   constructor(context: Context, events: ProcessEvents, onEnd: (end: ObservedEnd) => void) {
@@ -38,14 +40,20 @@ export class JobObserver {
 
   /** Waits for the job's end. Closes `pidfd` when it is no longer needed. Without `wasAlive` its process may have ended. */
   observe(job: RunningJob, pidfd: number | undefined, { wasAlive = true } = {}): void {
-    this.#observed.set(nameOf(job.process), { job, pidfd, wasAlive, end: undefined });
+    const name = nameOf(job.process);
+    const before = this.#observed.get(name);
+    if (before !== undefined) this.#jobs.delete(before.job.key);
+    this.#observed.set(name, { job, pidfd, wasAlive, end: undefined });
+    this.#jobs.set(job.key, job);
     this.#events.watchExit(job.process, pidfd ?? null);
   }
 
   /** Replaces the recorded state of an observed job. Does nothing for another job. */
   update(job: RunningJob): void {
     const observed = this.#observed.get(nameOf(job.process));
-    if (observed?.job.key === job.key) observed.job = job;
+    if (observed?.job.key !== job.key) return;
+    observed.job = job;
+    this.#jobs.set(job.key, job);
   }
 
   /** Uses another source of events after the one before has failed. */
@@ -54,9 +62,9 @@ export class JobObserver {
     for (const { job, pidfd } of this.#observed.values()) events.watchExit(job.process, pidfd ?? null);
   }
 
-  /** Returns the jobs that are observed now, by their key. */
-  jobs(): Map<string, RunningJob> {
-    return new Map([...this.#observed.values()].map(({ job }) => [job.key, job]));
+  /** Returns the jobs that are observed, by their key: a view that changes with them. */
+  jobs(): ReadonlyMap<string, RunningJob> {
+    return this.#jobs;
   }
 
   /** Returns whether a job is observed by a pidfd, which names its process however the pid is reused. */
@@ -98,6 +106,7 @@ export class JobObserver {
 
   #remove({ job, pidfd }: Observed): void {
     this.#observed.delete(nameOf(job.process));
+    this.#jobs.delete(job.key);
     if (pidfd !== undefined) closeFd(pidfd);
   }
 }

@@ -12,10 +12,13 @@ export interface CgroupController {
   readonly isOnDemand?: true;
   readonly limits: Partial<Record<CgroupLimitName, LimitFiles>>;
   readonly usage?: UsageReader;
-  /** Reads the present counters, two readings of which give a rate. */
-  counters?(directory: CgroupDirectory): Partial<Counters>;
-  /** Reads those that a sampler reads less often. */
-  details?(directory: CgroupDirectory): Partial<Details>;
+  /**
+   * Reads the present counters, two readings of which give a rate, and adds those that are not known yet. A sampler does so each
+   * second, so that an object for each controller would cost more than the rest.
+   */
+  counters?(directory: CgroupDirectory, known: Counters): void;
+  /** Does the same with those that a sampler reads less often. */
+  details?(directory: CgroupDirectory, known: Details): void;
   /** v2: the counters of `usage` that restart at 0 when the controller is disabled and enabled again. */
   readonly resets?: readonly (keyof Usage)[];
   /** Returns false for a cgroup whose limits do not apply below it although they usually do. */

@@ -47,10 +47,8 @@ function coresOf(max: CpuMax | undefined): number | undefined {
 
 // nr_periods 11
 // nr_throttled 9
-/** Returns counters of cpu.stat, which has these lines on v1 and v2: sched-bwc.rst. A cgroup without a quota counts no periods. */
-export function quotaPeriodsIn(stat: string): Pick<Counters, "quotaPeriods" | "throttledPeriods"> {
-  return {
-    quotaPeriods: counterIn(stat, "nr_periods") ?? null,
-    throttledPeriods: counterIn(stat, "nr_throttled") ?? null,
-  };
+/** Adds counters of cpu.stat, which has these lines on v1 and v2: sched-bwc.rst. A cgroup without a quota counts no periods. */
+export function addQuotaPeriods(stat: string, known: Counters): void {
+  known.quotaPeriods ??= counterIn(stat, "nr_periods") ?? null;
+  known.throttledPeriods ??= counterIn(stat, "nr_throttled") ?? null;
 }

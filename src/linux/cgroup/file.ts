@@ -1,3 +1,4 @@
+import type { Details } from "../../limits/counters.ts";
 import type { CgroupLimitName } from "../../limits/table.ts";
 import { digitsAt, parseDigits } from "../../sys/digits.ts";
 import { describeErrno } from "../../sys/errno.ts";
@@ -121,10 +122,16 @@ export function readIoBytes(directory: CgroupFiles, file: string, words: DeviceW
   return { ioReadBytes: sumAfter(words.read, text), ioWriteBytes: sumAfter(words.written, text) };
 }
 
-/** Sums the operations of all devices in a file. */
-export function readIoOperations(directory: CgroupFiles, file: string, words: DeviceWords) {
+/** Adds the sums of the operations of all devices in a file. */
+export function addIoOperations(
+  directory: CgroupFiles,
+  file: string,
+  words: DeviceWords,
+  known: Details,
+): void {
   const text = readCgroupFile(directory, file);
-  return { ioReadOperations: sumAfter(words.read, text), ioWriteOperations: sumAfter(words.written, text) };
+  known.ioReadOperations ??= sumAfter(words.read, text);
+  known.ioWriteOperations ??= sumAfter(words.written, text);
 }
 
 /** Without regular expressions, whose first use is slow. */

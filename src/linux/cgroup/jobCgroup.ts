@@ -139,6 +139,9 @@ export function tenantCgroupOf(job: JobCgroup): JobCgroup {
 
 /** Lists every process in the job's cgroup or in cgroups that the workload made below it. */
 export function listMembers({ fs, directories }: JobCgroup): number[] {
+  const [only, ...others] = directories;
+  if (only !== undefined && only.formerly === undefined && others.length === 0)
+    return listProcesses(fs, only.path);
   const paths = directories.flatMap(({ path, formerly = [] }) => [path, formerly].flat());
   return [...new Set(paths.flatMap((path) => listProcesses(fs, path)))].sort((a, b) => a - b);
 }

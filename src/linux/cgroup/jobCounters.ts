@@ -42,8 +42,8 @@ type Reads = Pick<CgroupController, "counters" | "details">;
 
 function readersOf<T>(
   job: JobCgroup,
-  choose: (controller: Reads) => ((cgroup: ReturnType<typeof asDirectory>) => T) | undefined,
-): (() => T)[] {
+  choose: (controller: Reads) => ((cgroup: ReturnType<typeof asDirectory>, known: T) => void) | undefined,
+): ((known: T) => void)[] {
   const isCpuCounted = job.directories.some(({ controllers }) =>
     controllers.some(({ name }) => name === "cpuacct"),
   );
@@ -58,22 +58,16 @@ function readersOf<T>(
     const cgroup = asDirectory(job, directory);
     return [...new Set(all)].flatMap((controller) => {
       const read = choose(controller);
-      return read === undefined ? [] : [() => read(cgroup)];
+      return read === undefined ? [] : [(known: T) => read(cgroup, known)];
     });
   });
 }
 
-/** Takes the value of the first reader where several know one. */
-function merging<T extends Record<string, number | null>>(
-  unknown: T,
-  readers: readonly (() => Partial<T>)[],
-): () => T {
+/** Of a value that several readers know, the first one counts. */
+function merging<T extends object>(unknown: T, readers: readonly ((known: T) => void)[]): () => T {
   return () => {
-    const merged = { ...unknown };
-    for (const read of readers) {
-      const counted = read();
-      for (const name in counted) merged[name] ??= counted[name] as T[typeof name];
-    }
-    return merged;
+    const known = { ...unknown };
+    for (const read of readers) read(known);
+    return known;
   };
 }

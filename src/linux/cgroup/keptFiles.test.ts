@@ -68,20 +68,24 @@ realTest("no more files stay open than the limit, and none after close", () => {
   }
 });
 
-realTest("files that are read less often take only a part of the room", () => {
+realTest("files that are read seldom take the room that is free, and give it to others", () => {
   const path = makeCgroup();
   try {
     const kept = new KeptFiles(4);
-    const [often, seldom] = [kept.view(realCgroupFs), kept.view(realCgroupFs, 1 / 4)];
+    const [often, seldom] = [kept.view(realCgroupFs), kept.view(realCgroupFs, "seldom")];
     const names = ["cgroup.procs", "notify_on_release", "tasks", "cgroup.clone_children"];
     const files = [...names, "cgroup.threads", "cgroup.events", "cgroup.stat"].filter((file) =>
       realCgroupFs.exists(`${path}/${file}`),
     );
-    for (const file of files) seldom.fs.read(`${path}/${file}`);
-    expect(countOpen(path)).toBe(1);
-    for (const file of files) often.fs.read(`${path}/${file}`);
+    const readAll = (fs: CgroupFs) => files.map((file) => fs.read(`${path}/${file}`));
+    const texts = readAll(seldom.fs);
     expect(countOpen(path)).toBe(4);
+    expect(readAll(often.fs)).toEqual(texts);
+    expect(readAll(seldom.fs)).toEqual(texts);
+    expect(countOpen(path)).toBe(4);
+    // All of them are the others'.
     seldom.close();
+    expect(countOpen(path)).toBe(4);
     often.close();
     expect(countOpen(path)).toBe(0);
   } finally {

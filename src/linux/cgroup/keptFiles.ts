@@ -26,10 +26,21 @@ function readOnce(path: string): string {
   }
 }
 
+/** The files of one job. */
+export interface FileView {
+  readonly fs: CgroupFs;
+  /** Closes the files in one directory. */
+  closeIn(directory: string): void;
+  /** Closes all. */
+  close(): void;
+}
+
 /** Control files that stay open because they are read again and again. Opening one takes most of the time of a read. */
 export class KeptFiles {
   readonly #max: number;
   #open = 0;
+  /** Closes files that are read seldom, by descriptor, the one first that was opened first. */
+  readonly #seldom = new Map<number, () => void>();
 
   constructor(max = Math.min(MAX_OPEN, Math.floor(SHARE * (readSoftFileLimit() - FOR_THE_REST)))) {
     this.#max = max;
@@ -37,23 +48,25 @@ export class KeptFiles {
 
   /**
    * Returns a view of the real cgroups in which the files that are read stay open until `close`, as long as there is room;
-   * other cgroups are returned as they are. `share`: of the room, for files that are read less often than others. The text of
-   * a control file is ASCII.
+   * other cgroups are returned as they are. `seldom`: the files are closed as soon as others need their room. The text of a
+   * control file is ASCII.
    */
-  view(fs: CgroupFs, share = 1): { fs: CgroupFs; close(): void } {
-    if (fs.read !== realCgroupFs.read) return { fs, close() {} };
+  view(fs: CgroupFs, how: "often" | "seldom" = "often"): FileView {
+    if (fs.read !== realCgroupFs.read) return { fs, close() {}, closeIn() {} };
     // By directory and file, whose names are the same texts in each reading. To join them would make a new text each time.
     const opened = new Map<string, Map<string, number>>();
     const drop = (files: Map<string, number>, file: string, fd: number): void => {
       closeSync(fd);
       files.delete(file);
+      this.#seldom.delete(fd);
       this.#open--;
     };
     const open = (directory: string, file: string): number | undefined => {
-      if (this.#open >= share * this.#max) return undefined;
+      if (this.#open >= this.#max && (how === "seldom" || !this.#makeRoom())) return undefined;
       const fd = openSync(`${directory}/${file}`, "r");
       const files = opened.get(directory) ?? new Map<string, number>();
       opened.set(directory, files.set(file, fd));
+      if (how === "seldom") this.#seldom.set(fd, () => drop(files, file, fd));
       this.#open++;
       return fd;
     };
@@ -73,9 +86,21 @@ export class KeptFiles {
       const end = path.lastIndexOf("/");
       return readIn(path.slice(0, end), path.slice(end + 1));
     };
-    const close = () => {
-      for (const files of opened.values()) for (const [file, fd] of files) drop(files, file, fd);
+    const closeIn = (directory: string) => {
+      const files = opened.get(directory);
+      for (const [file, fd] of files ?? []) drop(files as Map<string, number>, file, fd);
+      opened.delete(directory);
     };
-    return { fs: { ...fs, read, readIn }, close };
+    const close = () => {
+      for (const directory of opened.keys()) closeIn(directory);
+    };
+    return { fs: { ...fs, read, readIn }, close, closeIn };
+  }
+
+  /** Closes a file that is read seldom. Returns false where there is none. */
+  #makeRoom(): boolean {
+    const [closeOne] = this.#seldom.values();
+    closeOne?.();
+    return this.#open < this.#max;
   }
 }

@@ -7,6 +7,8 @@ import type { CgroupFs } from "../cgroupFs.ts";
  */
 export function listProcesses(fs: CgroupFs, path: string): number[] {
   const pids = walk(fs, path, (threaded) => processesOfThreads(fs, threaded));
+  // Most jobs have one process, and are listed again and again.
+  if (pids.length === 1) return pids[0] === 0 ? [] : pids;
   return [...new Set(pids)].filter((pid) => pid > 0).sort((a, b) => a - b);
 }
 
@@ -40,7 +42,9 @@ function walk(fs: CgroupFs, path: string, readThreaded: (path: string) => number
   try {
     // The cgroup before its children: a process that moves down meanwhile is seen.
     const own = readProcesses(fs, path) ?? readThreaded(path);
-    return [...own, ...fs.children(path).flatMap((child) => walk(fs, `${path}/${child}`, readThreaded))];
+    const children = fs.children(path);
+    if (children.length === 0) return own;
+    return [...own, ...children.flatMap((child) => walk(fs, `${path}/${child}`, readThreaded))];
   } catch (error) {
     const errno = errnoOf(error);
     if (errno === "ENOENT" || errno === "ENODEV") return [];
@@ -75,5 +79,13 @@ function processesOfThreads(fs: CgroupFs, path: string): number[] {
 }
 
 function readNumbers(fs: CgroupFs, path: string): number[] {
-  return fs.read(path).split("\n").filter(Boolean).map(Number);
+  const text = fs.read(path);
+  const numbers: number[] = [];
+  for (let start = 0; start < text.length; ) {
+    const end = text.indexOf("\n", start);
+    const line = text.slice(start, end < 0 ? text.length : end);
+    if (line !== "") numbers.push(Number(line));
+    start += line.length + 1;
+  }
+  return numbers;
 }

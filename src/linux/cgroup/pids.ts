@@ -6,5 +6,7 @@ import { numberFile } from "./limitFiles.ts";
 export const pids: CgroupController = {
   name: "pids",
   limits: { "pids.max": numberFile("pids.max") },
-  details: (directory) => ({ taskCount: readNumber(directory, "pids.current") ?? null }),
+  details(directory, known) {
+    known.taskCount ??= readNumber(directory, "pids.current") ?? null;
+  },
 };

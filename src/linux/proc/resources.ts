@@ -1,4 +1,5 @@
-import { type Host, readProcFile } from "../host.ts";
+import { digitsAt } from "../../sys/digits.ts";
+import { type Host, readProcFile, readProcStart } from "../host.ts";
 import { PAGE_BYTES } from "../memory.ts";
 import { bootMsOf } from "./stat.ts";
 import { listThreads, visible } from "./table.ts";
@@ -63,13 +64,21 @@ function readWaited(host: Host, pid: number): ReadonlyMap<number, number> {
   return waited;
 }
 
+/** Seven numbers of at most 20 digits. */
+const MAX_STATM_BYTES = 256;
+
 // 127077 39997 10415 43 0 68735 0     ← total, resident, shared, … in pages: proc_pid_statm(5)
 /**
  * Reads the resident memory of a process, whatever cgroup it is charged to. Pages that processes share count in each of
  * them. The file has a fixed length and takes no lock of the process, unlike smaps.
  */
 export function readResidentBytes(host: Host, pid: number): number | "gone" {
-  const text = readProcFile(host, `${pid}/statm`);
-  const pages = text === "gone" ? undefined : /^\d+ (\d+) /.exec(text)?.[1];
-  return pages === undefined ? "gone" : Number(pages) * PAGE_BYTES;
+  const read = readProcStart(host, `${pid}/statm`, MAX_STATM_BYTES);
+  return read === "gone" ? "gone" : residentBytesIn(read.text);
+}
+
+/** Returns the same from the text of such a file. */
+export function residentBytesIn(statm: string): number | "gone" {
+  const pages = digitsAt(statm, statm.indexOf(" ") + 1);
+  return pages === undefined ? "gone" : pages * PAGE_BYTES;
 }

@@ -51,7 +51,11 @@ export function peakOf(samples: readonly Sample[]): Peak | undefined {
   const counted = exact.length >= MIN_SAMPLES ? exact : samples;
   if (counted.length < MIN_SAMPLES) return undefined;
   const sampleSeconds = medianOf(counted.map(({ seconds }) => seconds));
-  return { cores: p95OfSecond(counted), samples: counted.length, sampleSeconds, isSumOfPeaks: false };
+  const cores = p95OfSecond(
+    sampleSeconds,
+    Float64Array.from(counted, (each) => each.cores),
+  );
+  return { cores, samples: counted.length, sampleSeconds, isSumOfPeaks: false };
 }
 
 /**

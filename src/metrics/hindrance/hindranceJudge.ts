@@ -6,8 +6,8 @@ import type { MeasuredUse } from "../measuredUse.ts";
 import { bindingLimit } from "./bindingLimit.ts";
 import type { Hindrance } from "./hindrance.ts";
 import { Hold } from "./hold.ts";
-import { canBeJudged, type Evidence, judge, neededCores } from "./judge.ts";
-import { EvidenceWindow } from "./window.ts";
+import { canBeJudged, judge, neededCores } from "./judge.ts";
+import { EvidenceWindow, type WindowEvidence } from "./window.ts";
 
 /** Jobs that are judged within this time share a reading of the CPUs. It is a small part of the 15 s of a window. */
 const MACHINE_AGE_MS = 900;
@@ -75,9 +75,10 @@ export class HindranceJudge {
   }
 }
 
-function findingOf(use: MeasuredUse, evidence: Evidence): Finding | "unknown" | null {
-  const verdict = judge(evidence);
-  if (verdict === null) return canBeJudged(evidence) ? null : "unknown";
+function findingOf(use: MeasuredUse, window: WindowEvidence): Finding | "unknown" | null {
+  const verdict = judge(window);
+  if (verdict === null) return canBeJudged(window) ? null : "unknown";
+  const evidence = window.all();
   return {
     verdict,
     isLive: evidence.isLive === true,

@@ -1,6 +1,9 @@
 import { VERDICTS, type Verdict } from "../../jobs/model/hindered.ts";
 
-/** The measurements of a job over the last 15 s. `null` is unknown, and is never evidence. */
+/**
+ * What is known of a job over the last 15 s. `null` is unknown, and is never evidence. The rules below read only the values
+ * that they need: a window computes a value when it is read.
+ */
 export interface Evidence {
   /** Something sets the job's pace: a stream, a device, `-re`. */
   readonly isLive: boolean | null;
@@ -81,15 +84,19 @@ export function neededCores({ targetSpeed, speed, cpuCores }: Evidence): number 
   return (cpuCores * targetSpeed) / speed;
 }
 
-export function isSlow({ targetSpeed, speed, isInputWaiting }: Evidence): boolean {
+export function isSlow(evidence: Evidence): boolean {
+  const { targetSpeed, speed } = evidence;
   if (targetSpeed === null) return false;
   // A job whose media time is not visible is behind where what arrives is left.
-  return speed === null ? isInputWaiting === true : speed < SLOW_BELOW * targetSpeed;
+  return speed === null ? evidence.isInputWaiting === true : speed < SLOW_BELOW * targetSpeed;
 }
 
 /** Returns whether it is known if a job is slow: where it is not, the absence of a verdict says nothing. */
-export function canBeJudged({ isLive, speed, isInputWaiting }: Evidence): boolean {
-  return isLive === false || (isLive === true && (speed !== null || isInputWaiting !== null));
+export function canBeJudged(evidence: Evidence): boolean {
+  const { isLive } = evidence;
+  return (
+    isLive === false || (isLive === true && (evidence.speed !== null || evidence.isInputWaiting !== null))
+  );
 }
 
 const RULES: Record<Verdict, (evidence: Evidence) => boolean> = {
@@ -130,23 +137,26 @@ function canBeHindered(evidence: Evidence): boolean {
  * The kernel counts a wait for a page that was dropped and is read again as one for memory only if the page had been in
  * use for long. Else it counts as a wait for a disk: Documentation/accounting/psi.rst, mm/workingset.c.
  */
-export function isReadingAgain({ ioFullPercent, rereadPercent }: Evidence): boolean {
-  return isAtLeast(ioFullPercent, FULL_PRESSURE_PERCENT) && isAtLeast(rereadPercent, REREAD_PERCENT);
+export function isReadingAgain(evidence: Evidence): boolean {
+  return (
+    isAtLeast(evidence.ioFullPercent, FULL_PRESSURE_PERCENT) &&
+    isAtLeast(evidence.rereadPercent, REREAD_PERCENT)
+  );
 }
 
 /** A send buffer that is full does not grow any more: then the job is slow. */
 function isHeldByReceiver(evidence: Evidence): boolean {
-  const { sendBacklogSeconds, isSendBacklogGrowing, receiverLimitedPercent } = evidence;
-  if (isAtLeast(receiverLimitedPercent, RECEIVER_LIMITED_PERCENT)) return true;
+  if (isAtLeast(evidence.receiverLimitedPercent, RECEIVER_LIMITED_PERCENT)) return true;
   return (
-    isAtLeast(sendBacklogSeconds, BACKLOG_SECONDS) && (isSendBacklogGrowing === true || isSlow(evidence))
+    isAtLeast(evidence.sendBacklogSeconds, BACKLOG_SECONDS) &&
+    (evidence.isSendBacklogGrowing === true || isSlow(evidence))
   );
 }
 
 /** A job that is not live may have all of a GPU: then nothing holds it back. */
-function isHeldByGpu({ isLive, gpuPercent, ownGpuPercent }: Evidence): boolean {
-  if (!isAtLeast(gpuPercent, GPU_PERCENT)) return false;
-  return isLive === true || isBelow(ownGpuPercent, MOST_OF_THE_CPUS * GPU_PERCENT);
+function isHeldByGpu(evidence: Evidence): boolean {
+  if (!isAtLeast(evidence.gpuPercent, GPU_PERCENT)) return false;
+  return evidence.isLive === true || isBelow(evidence.ownGpuPercent, MOST_OF_THE_CPUS * GPU_PERCENT);
 }
 
 /**
@@ -158,9 +168,10 @@ function areNeighboursTheCause({ cpuCores, availableCores, otherCores }: Evidenc
   return cpuCores < MOST_OF_THE_CPUS * availableCores && otherCores >= OTHERS_PART * availableCores;
 }
 
-function isNotThrottled({ throttledPercent, tenantThrottledPercent }: Evidence): boolean {
+function isNotThrottled(evidence: Evidence): boolean {
   return (
-    isBelow(throttledPercent, NOT_THROTTLED_PERCENT) && isBelow(tenantThrottledPercent, NOT_THROTTLED_PERCENT)
+    isBelow(evidence.throttledPercent, NOT_THROTTLED_PERCENT) &&
+    isBelow(evidence.tenantThrottledPercent, NOT_THROTTLED_PERCENT)
   );
 }
 

@@ -36,7 +36,7 @@ function evidenceOf(...samples: At[]): Evidence {
   for (const each of samples) {
     const { use, ...others } = measured(each);
     known = known === undefined || each.details ? { ...use.now.details, ...each.details } : known;
-    last = window.add({ ...others, use: { ...use, now: { ...use.now, details: known } } });
+    last = window.add({ ...others, use: { ...use, now: { ...use.now, details: known } } }).all();
   }
   return last as Evidence;
 }

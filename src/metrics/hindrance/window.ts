@@ -9,7 +9,7 @@ import type { MeasuredUse } from "../measuredUse.ts";
 import type { JobNetwork } from "../network/networkReader.ts";
 import { type DetailRates, detailRatesBetween, type Rates, ratesBetween } from "../rates.ts";
 import { tenantThrottledPercent } from "../tenants.ts";
-import type { Evidence } from "./judge.ts";
+import type { DiskRates, Evidence } from "./judge.ts";
 import { type Pace, paceByIntent } from "./pace.ts";
 
 /** The span over which speed is measured: what happens outside of it does not explain the speed. */
@@ -31,42 +31,198 @@ interface Point extends Pick<Measured, "machine"> {
 
 /** The samples of one job in the last 15 s. One sample says too little: a quota has ten periods in a second. */
 export class EvidenceWindow {
-  #points: Point[] = [];
+  readonly #points: Point[] = [];
 
-  /** Adds a sample, and returns what the samples say together. */
-  add({ use, machine, devices }: Measured): Evidence {
-    const pace = use.pace && paceByIntent(use.pace, use.job.intent);
-    const point: Point = { reading: use.now, network: use.network, machine };
-    this.#points.push(point);
+  /** Adds a sample, and returns what the samples say together, until the next one is added. */
+  add({ use, machine, devices }: Measured): WindowEvidence {
+    const points = this.#points;
+    points.push({ reading: use.now, network: use.network, machine });
     const isOld = ({ reading }: Point) => use.now.atBootMs - reading.atBootMs >= WINDOW_MS;
-    while (this.#points.length > 2 && isOld(this.#points[1] as Point)) this.#points.shift();
-    const first = this.#points[0] as Point;
-    const rates = first === point ? null : ratesBetween(first.reading, use.now);
-    const cpuCores = rates?.cpuPercent == null ? null : rates.cpuPercent / 100;
+    while (points.length > 2 && isOld(points[1] as Point)) points.shift();
+    return new WindowEvidence(points, use, devices);
+  }
+}
+
+/**
+ * The evidence of a window. A value is computed when it is read: of most jobs a few show that nothing holds them back, and
+ * jobs are judged each second.
+ */
+export class WindowEvidence implements Evidence {
+  readonly #points: readonly Point[];
+  readonly #first: Point;
+  readonly #last: Point;
+  readonly #use: MeasuredUse;
+  readonly #devices: readonly DeviceReading[];
+  readonly #pace: Pace | null;
+  #knownRates: Rates | null | undefined;
+  #knownConnected: boolean | null | undefined;
+
+  constructor(points: readonly Point[], use: MeasuredUse, devices: readonly DeviceReading[]) {
+    this.#points = points;
+    this.#first = points[0] as Point;
+    this.#last = points.at(-1) as Point;
+    this.#use = use;
+    this.#devices = devices;
+    this.#pace = use.pace && paceByIntent(use.pace, use.job.intent);
+  }
+
+  /** Returns all values, which do not change any more. */
+  all(): Evidence {
     return {
-      isLive: pace === null ? null : pace.targetSpeed !== null,
-      targetSpeed: pace?.targetSpeed ?? null,
-      // A job that has read all of its input writes the rest as fast as it can.
-      speed: use.media.state === "finishing" ? null : (use.media.speed?.factor ?? null),
-      cpuCores,
-      ...pressureOf(rates),
-      ...diskUseOf(rates, detailRatesBetween(first.reading.details, use.now.details)),
-      throttledPercent:
-        rates === null ? null : (rates.throttledPercent ?? withoutPeriods(use.job, undefined)),
-      tenantThrottledPercent: this.#tenantThrottled(first, use),
-      availableCores: availableCoresOf(use, machine),
-      otherCores: otherCores(first.machine, machine, cpuCores),
-      ...backlogOf(this.#points),
-      ...inputOf(this.#points, pace),
-      ...gpuOf(use, devices),
+      isLive: this.isLive,
+      targetSpeed: this.targetSpeed,
+      speed: this.speed,
+      cpuCores: this.cpuCores,
+      cpuPressurePercent: this.cpuPressurePercent,
+      memoryFullPercent: this.memoryFullPercent,
+      ioFullPercent: this.ioFullPercent,
+      rereadPercent: this.rereadPercent,
+      disks: this.disks,
+      throttledPercent: this.throttledPercent,
+      tenantThrottledPercent: this.tenantThrottledPercent,
+      availableCores: this.availableCores,
+      otherCores: this.otherCores,
+      sendBacklogSeconds: this.sendBacklogSeconds,
+      isSendBacklogGrowing: this.isSendBacklogGrowing,
+      receiverLimitedPercent: this.receiverLimitedPercent,
+      isInputWaiting: this.isInputWaiting,
+      isInputQuiet: this.isInputQuiet,
+      ...gpuOf(this.#use, this.#devices),
     };
   }
 
-  #tenantThrottled({ reading }: Point, { now, job }: Measured["use"]): number | null {
-    if (reading === now) return null;
-    if (now.tenantCounters.size === 0) return 0;
-    return tenantThrottledPercent(reading, now) ?? withoutPeriods(job, "tenant");
+  get isLive(): boolean | null {
+    return this.#pace === null ? null : this.#pace.targetSpeed !== null;
   }
+
+  get targetSpeed(): number | null {
+    return this.#pace?.targetSpeed ?? null;
+  }
+
+  get speed(): number | null {
+    const { state, speed } = this.#use.media;
+    // A job that has read all of its input writes the rest as fast as it can.
+    return state === "finishing" ? null : (speed?.factor ?? null);
+  }
+
+  get cpuCores(): number | null {
+    const percent = this.#rates?.cpuPercent ?? null;
+    return percent === null ? null : percent / 100;
+  }
+
+  get throttledPercent(): number | null {
+    const rates = this.#rates;
+    return rates === null ? null : (rates.throttledPercent ?? withoutPeriods(this.#use.job, undefined));
+  }
+
+  get tenantThrottledPercent(): number | null {
+    const [before, { now, job }] = [this.#first.reading, this.#use];
+    if (before === now) return null;
+    if (now.tenantCounters.size === 0) return 0;
+    return tenantThrottledPercent(before, now) ?? withoutPeriods(job, "tenant");
+  }
+
+  get cpuPressurePercent(): number | null {
+    return this.#rates?.pressure.cpuSomePercent ?? null;
+  }
+
+  get memoryFullPercent(): number | null {
+    return this.#rates?.pressure.memoryFullPercent ?? null;
+  }
+
+  get ioFullPercent(): number | null {
+    return this.#rates?.pressure.ioFullPercent ?? null;
+  }
+
+  get rereadPercent(): number | null {
+    const [{ rbps }, reread] = [this.disks, this.#detailRates().rereadBytesPerSecond];
+    return rbps === null || reread === null || rbps === 0 ? null : Math.min(100, (100 * reread) / rbps);
+  }
+
+  get disks(): DiskRates {
+    const [rates, details] = [this.#rates, this.#detailRates()];
+    return {
+      rbps: rates?.readBytesPerSecond ?? null,
+      wbps: rates?.writeBytesPerSecond ?? null,
+      riops: details.readOperationsPerSecond,
+      wiops: details.writeOperationsPerSecond,
+    };
+  }
+
+  get availableCores(): number {
+    return availableCoresOf(this.#use, this.#last.machine);
+  }
+
+  get otherCores(): number | null {
+    return otherCores(this.#first.machine, this.#last.machine, this.cpuCores);
+  }
+
+  get sendBacklogSeconds(): number | null {
+    const connected = this.#isConnected();
+    if (connected !== true) return connected === null ? null : 0;
+    let least: number | null = Number.POSITIVE_INFINITY;
+    for (const { network } of this.#points) {
+      const seconds = (network as JobNetwork).sendBacklogSeconds;
+      least = least === null || seconds === null ? null : Math.min(least, seconds);
+    }
+    return least;
+  }
+
+  get isSendBacklogGrowing(): boolean | null {
+    if (this.#isConnected() === null) return null;
+    const bytesAt = ({ network }: Point) => network?.sendBacklogBytes ?? 0;
+    return this.#isConnected() === true && bytesAt(this.#last) > bytesAt(this.#first);
+  }
+
+  get receiverLimitedPercent(): number | null {
+    const connected = this.#isConnected();
+    if (connected !== true) return connected === null ? null : 0;
+    return limitedPercent(this.#points);
+  }
+
+  get isInputWaiting(): boolean | null {
+    return inputOf(this.#points, this.#pace).isInputWaiting;
+  }
+
+  get isInputQuiet(): boolean | null {
+    return inputOf(this.#points, this.#pace).isInputQuiet;
+  }
+
+  get gpuPercent(): number | null {
+    return gpuOf(this.#use, this.#devices).gpuPercent;
+  }
+
+  get ownGpuPercent(): number | null {
+    return gpuOf(this.#use, this.#devices).ownGpuPercent;
+  }
+
+  /** `null`: this is the first sample. */
+  get #rates(): Rates | null {
+    if (this.#knownRates === undefined)
+      this.#knownRates = this.#first === this.#last ? null : ratesBetween(this.#first.reading, this.#use.now);
+    return this.#knownRates;
+  }
+
+  /** Details are read less often, so that their rates are of another time, and `null` where they were not read again. */
+  #detailRates(): DetailRates {
+    return detailRatesBetween(this.#first.reading.details, this.#use.now.details);
+  }
+
+  /** Returns whether the job had a connection in any sample. `null`: that is not known of each sample. */
+  #isConnected(): boolean | null {
+    if (this.#knownConnected === undefined) this.#knownConnected = isConnectedIn(this.#points);
+    return this.#knownConnected;
+  }
+}
+
+function isConnectedIn(points: readonly Point[]): boolean | null {
+  if (points.length < 2) return null;
+  let isConnected = false;
+  for (const { network } of points) {
+    if (network === null) return null;
+    isConnected ||= network.connections > 0;
+  }
+  return isConnected;
 }
 
 /**
@@ -76,25 +232,6 @@ export class EvidenceWindow {
 function withoutPeriods(job: OpenJob, of: LimitOutcome["of"]): 0 | null {
   const hasQuota = job.outcomes.some((each) => each.of === of && each.limit === "cpu.max" && isInForce(each));
   return hasQuota ? null : 0;
-}
-
-function pressureOf(rates: Rates | null) {
-  return {
-    cpuPressurePercent: rates?.pressure.cpuSomePercent ?? null,
-    memoryFullPercent: rates?.pressure.memoryFullPercent ?? null,
-    ioFullPercent: rates?.pressure.ioFullPercent ?? null,
-  };
-}
-
-/** `details`: they are read less often, so that their rates are of another time, and `null` where they were not read again. */
-function diskUseOf(rates: Rates | null, details: DetailRates): Pick<Evidence, "rereadPercent" | "disks"> {
-  const [rbps, wbps] = [rates?.readBytesPerSecond ?? null, rates?.writeBytesPerSecond ?? null];
-  const reread = details.rereadBytesPerSecond;
-  return {
-    rereadPercent:
-      rbps === null || reread === null || rbps === 0 ? null : Math.min(100, (100 * reread) / rbps),
-    disks: { rbps, wbps, riops: details.readOperationsPerSecond, wiops: details.writeOperationsPerSecond },
-  };
 }
 
 function availableCoresOf({ job }: Measured["use"], { cpuCount }: CpuReading): number {
@@ -111,29 +248,15 @@ function otherCores(before: CpuReading, now: CpuReading, cpuCores: number | null
   return Math.max(0, (busyPercent / 100) * now.cpuCount - cpuCores);
 }
 
-type Backlog = Pick<Evidence, "sendBacklogSeconds" | "isSendBacklogGrowing" | "receiverLimitedPercent">;
-
-function backlogOf(points: readonly Point[]): Backlog {
-  const unknown = { sendBacklogSeconds: null, isSendBacklogGrowing: null, receiverLimitedPercent: null };
-  if (points.length < 2 || points.some(({ network }) => network === null)) return unknown;
-  const known = points.map(({ network }) => network as JobNetwork);
-  if (known.every(({ connections }) => connections === 0))
-    return { sendBacklogSeconds: 0, isSendBacklogGrowing: false, receiverLimitedPercent: 0 };
-  const seconds = known.map(({ sendBacklogSeconds }) => sendBacklogSeconds);
-  return {
-    sendBacklogSeconds: seconds.includes(null) ? null : Math.min(...(seconds as number[])),
-    isSendBacklogGrowing: (known.at(-1)?.sendBacklogBytes ?? 0) > (known[0]?.sendBacklogBytes ?? 0),
-    receiverLimitedPercent: limitedPercent(points),
-  };
-}
-
 /** Returns the mean over the time; `null` where it is not known for more than half of it. */
 function limitedPercent(points: readonly Point[]): number | null {
   let [allMs, knownMs, limitedMs] = [0, 0, 0];
-  for (const [at, { reading, network }] of points.entries()) {
-    const before = points[at - 1];
-    if (before === undefined) continue;
-    const elapsedMs = reading.atBootMs - before.reading.atBootMs;
+  let before: Point | undefined;
+  for (const point of points) {
+    const { reading, network } = point;
+    const elapsedMs = before === undefined ? 0 : reading.atBootMs - before.reading.atBootMs;
+    before = point;
+    if (elapsedMs === 0) continue;
     allMs += elapsedMs;
     const percent = network?.windowLimitedPercent ?? null;
     if (percent === null) continue;

@@ -1,9 +1,9 @@
 import type { JobUse } from "../jobUse.ts";
 import type { Speed } from "../media/speed.ts";
 import type { ByteCounts } from "../network/connection.ts";
-import { increaseOf, increasesBetween, type Reading } from "../rates.ts";
+import { type Increases, increaseOf, increasesBetween, type Reading } from "../rates.ts";
 import { encodeHistory, type StoredHistory } from "./encoding.ts";
-import { type MeterCountName, type Point, rowOf } from "./points.ts";
+import { columnOf, END, emptyRow, gaugeColumnOf, type MeterCountName, START } from "./points.ts";
 import { RecentCores } from "./recentCores.ts";
 import { Ring } from "./ring.ts";
 
@@ -34,6 +34,29 @@ export interface Recorded {
 }
 
 const NOT_METERED = { tcpSentBytes: null, tcpReceivedBytes: null, mediaMsec: null };
+
+const COLUMN = {
+  cpuUsec: columnOf("cpuUsec"),
+  quotaPeriods: columnOf("quotaPeriods"),
+  throttledPeriods: columnOf("throttledPeriods"),
+  ioReadBytes: columnOf("ioReadBytes"),
+  ioWriteBytes: columnOf("ioWriteBytes"),
+  cpuPressureUsec: columnOf("cpuPressureUsec"),
+  memoryPressureUsec: columnOf("memoryPressureUsec"),
+  memoryFullPressureUsec: columnOf("memoryFullPressureUsec"),
+  ioPressureUsec: columnOf("ioPressureUsec"),
+  ioFullPressureUsec: columnOf("ioFullPressureUsec"),
+  tcpSentBytes: columnOf("tcpSentBytes"),
+  tcpReceivedBytes: columnOf("tcpReceivedBytes"),
+  mediaMsec: columnOf("mediaMsec"),
+  memoryBytes: gaugeColumnOf("memoryBytes"),
+  processCount: gaugeColumnOf("processCount"),
+  speedPermille: gaugeColumnOf("speedPermille"),
+  sendBacklogMs: gaugeColumnOf("sendBacklogMs"),
+};
+
+/** The point that is added: rings copy it. */
+const row = emptyRow();
 
 /** The use of resources by one job, from its first reading on. */
 export class JobHistory {
@@ -68,26 +91,22 @@ export class JobHistory {
       mediaMsec: thousandths(media.mediaSeconds),
     };
     if (last === undefined) return;
-    const metered = (name: MeterCountName) => increaseOf(before[name], this.#metered[name]);
-    const point: Point = {
-      startMs: last.atBootMs,
-      endMs: now.atBootMs,
-      counts: {
-        ...increasesBetween(last, now),
-        tcpSentBytes: metered("tcpSentBytes"),
-        tcpReceivedBytes: metered("tcpReceivedBytes"),
-        mediaMsec: metered("mediaMsec"),
-      },
-      gauges: {
-        memoryBytes: rangeOf(memory.bytes),
-        processCount: rangeOf(processCount),
-        speedPermille: rangeOf(thousandths(media.speed?.factor)),
-        sendBacklogMs: rangeOf(thousandths(network?.sendBacklogSeconds)),
-      },
-    };
-    this.#recentCores.add(point.startMs, point.endMs, point.counts.cpuUsec);
-    const row = rowOf(point);
-    for (const name of RINGS) this.#rings[name].addRow(row);
+    const increases = increasesBetween(last, now);
+    row[START] = last.atBootMs;
+    row[END] = now.atBootMs;
+    writeIncreases(increases);
+    const metered = this.#metered;
+    writeCount(COLUMN.tcpSentBytes, increaseOf(before.tcpSentBytes, metered.tcpSentBytes));
+    writeCount(COLUMN.tcpReceivedBytes, increaseOf(before.tcpReceivedBytes, metered.tcpReceivedBytes));
+    writeCount(COLUMN.mediaMsec, increaseOf(before.mediaMsec, metered.mediaMsec));
+    writeGauge(COLUMN.memoryBytes, memory.bytes);
+    writeGauge(COLUMN.processCount, processCount);
+    writeGauge(COLUMN.speedPermille, thousandths(media.speed?.factor));
+    writeGauge(COLUMN.sendBacklogMs, thousandths(network?.sendBacklogSeconds));
+    this.#recentCores.add(last.atBootMs, now.atBootMs, increases.cpuUsec);
+    this.#rings.tenMinutes.addRow(row);
+    this.#rings.sixHours.addRow(row);
+    this.#rings.life.addRow(row);
   }
 
   /** Returns the CPU use in cores of the last 2 minutes, one value for each 5 s, oldest first: see `RecentCores`. */
@@ -110,8 +129,26 @@ export class JobHistory {
   }
 }
 
-function rangeOf(value: number | null) {
-  return value === null ? null : { min: value, max: value };
+function writeIncreases(of: Increases): void {
+  writeCount(COLUMN.cpuUsec, of.cpuUsec);
+  writeCount(COLUMN.quotaPeriods, of.quotaPeriods);
+  writeCount(COLUMN.throttledPeriods, of.throttledPeriods);
+  writeCount(COLUMN.ioReadBytes, of.ioReadBytes);
+  writeCount(COLUMN.ioWriteBytes, of.ioWriteBytes);
+  writeCount(COLUMN.cpuPressureUsec, of.cpuPressureUsec);
+  writeCount(COLUMN.memoryPressureUsec, of.memoryPressureUsec);
+  writeCount(COLUMN.memoryFullPressureUsec, of.memoryFullPressureUsec);
+  writeCount(COLUMN.ioPressureUsec, of.ioPressureUsec);
+  writeCount(COLUMN.ioFullPressureUsec, of.ioFullPressureUsec);
+}
+
+function writeCount(column: number, value: number | null): void {
+  row[column] = value ?? Number.NaN;
+}
+
+function writeGauge(column: number, value: number | null): void {
+  row[column] = value ?? Number.NaN;
+  row[column + 1] = value ?? Number.NaN;
 }
 
 function thousandths(value: number | null | undefined): number | null {

@@ -56,6 +56,16 @@ export function emptyRow(): Row {
   return new Float64Array(WIDTH);
 }
 
+/** Returns the column of a counter. */
+export function columnOf(name: PointCount): number {
+  return 2 + COUNTS.indexOf(name);
+}
+
+/** Returns the column of the minimum of a gauge, before that of its maximum. */
+export function gaugeColumnOf(name: GaugeName): number {
+  return FIRST_GAUGE + 2 * GAUGES.indexOf(name);
+}
+
 export function rowOf({ startMs, endMs, counts, gauges }: Point): Row {
   const row = emptyRow();
   row[START] = startMs;

@@ -49,7 +49,7 @@ export class JobNeeds {
     // The first need is there as soon as there are enough samples. A job that works ahead of real time never has one.
     const isFirst = kept.need === undefined && kept.samples.length <= MIN_SAMPLES;
     if (isFirst || nowMs - kept.atMs >= RENEW_MS) {
-      kept.need = needOf(kept.samples.list());
+      kept.need = needOf(kept.samples.numbers());
       kept.atMs = nowMs;
     }
     return kept.need ?? null;

@@ -1,14 +1,14 @@
-import type { CpuSample } from "./need.ts";
+import type { CpuSample, SampleNumbers } from "./need.ts";
 
 const FIRST_CAPACITY = 16;
-/** Seconds, cores and speed; NaN is an unknown speed. */
-const NUMBERS = 3;
 
-/** The latest samples of a job, as numbers one after the other: an object for each takes twice the memory. */
+/** The latest samples of a job, as numbers: an object for each takes twice the memory. */
 export class LatestSamples {
   readonly #max: number;
-  #numbers = new Float64Array(NUMBERS * FIRST_CAPACITY);
-  /** The number of all samples that were added. */
+  #seconds = new Float64Array(FIRST_CAPACITY);
+  #cores = new Float64Array(FIRST_CAPACITY);
+  #speeds = new Float64Array(FIRST_CAPACITY);
+  /** Of all that were added. */
   #count = 0;
 
   /** `max`: the oldest one makes room for one more. */
@@ -21,30 +21,28 @@ export class LatestSamples {
   }
 
   add({ seconds, cores, speed }: CpuSample): void {
-    const place = NUMBERS * (this.#count % this.#max);
-    if (place >= this.#numbers.length) this.#grow();
-    this.#numbers[place] = seconds;
-    this.#numbers[place + 1] = cores;
-    this.#numbers[place + 2] = speed ?? Number.NaN;
+    const place = this.#count % this.#max;
+    if (place >= this.#seconds.length) this.#grow();
+    this.#seconds[place] = seconds;
+    this.#cores[place] = cores;
+    this.#speeds[place] = speed ?? Number.NaN;
     this.#count++;
   }
 
-  /** Returns the samples, in no order. */
-  list(): CpuSample[] {
-    const at = (place: number) => this.#numbers[place] as number;
-    return Array.from({ length: this.length }, (_, index) => {
-      const speed = at(NUMBERS * index + 2);
-      return {
-        seconds: at(NUMBERS * index),
-        cores: at(NUMBERS * index + 1),
-        speed: Number.isNaN(speed) ? null : speed,
-      };
-    });
+  /** Returns the samples, in no order. The next one that is added can change them. */
+  numbers(): SampleNumbers {
+    const known = (numbers: Float64Array) => numbers.subarray(0, this.length);
+    return { seconds: known(this.#seconds), cores: known(this.#cores), speeds: known(this.#speeds) };
   }
 
   #grow(): void {
-    const numbers = new Float64Array(Math.min(2 * this.#numbers.length, NUMBERS * this.#max));
-    numbers.set(this.#numbers);
-    this.#numbers = numbers;
+    const longer = (numbers: Float64Array) => {
+      const grown = new Float64Array(Math.min(2 * numbers.length, this.#max));
+      grown.set(numbers);
+      return grown;
+    };
+    this.#seconds = longer(this.#seconds);
+    this.#cores = longer(this.#cores);
+    this.#speeds = longer(this.#speeds);
   }
 }

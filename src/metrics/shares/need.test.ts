@@ -1,6 +1,7 @@
 import { describe, expect, it } from "bun:test";
 import fc from "fast-check";
-import { type CpuSample, needOf, p95OfSecond } from "./need.ts";
+import { LatestSamples } from "./latestSamples.ts";
+import { type CpuSample, needOf as needOfNumbers, p95OfSecond } from "./need.ts";
 
 const sample = (cores: number, different: Partial<CpuSample> = {}): CpuSample => ({
   seconds: 1,
@@ -8,6 +9,12 @@ const sample = (cores: number, different: Partial<CpuSample> = {}): CpuSample =>
   speed: 1,
   ...different,
 });
+const numbersOf = (samples: readonly CpuSample[]) => {
+  const latest = new LatestSamples(1000);
+  for (const each of samples) latest.add(each);
+  return latest.numbers();
+};
+const needOf = (samples: readonly CpuSample[]) => needOfNumbers(numbersOf(samples));
 const many = (count: number, cores: (n: number) => number, different: Partial<CpuSample> = {}) =>
   Array.from({ length: count }, (_, n) => sample(cores(n), different));
 
@@ -64,8 +71,8 @@ describe("the need of a job", () => {
     fc.assert(
       fc.property(cores, fc.constantFrom(1, 10, 60), (values, seconds) => {
         const p95 = values.toSorted((a, b) => a - b)[Math.ceil(0.95 * values.length) - 1] as number;
-        const samples = values.map((each) => sample(each, { seconds }));
-        expect(p95OfSecond(samples)).toBeGreaterThanOrEqual(p95);
+        const samples = numbersOf(values.map((each) => sample(each, { seconds })));
+        expect(p95OfSecond(seconds, samples.cores)).toBeGreaterThanOrEqual(p95);
       }),
     );
   });

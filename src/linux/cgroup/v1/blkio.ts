@@ -1,6 +1,6 @@
 import { IO_RATES, type IoMax } from "../../../limits/grammar.ts";
 import type { CgroupController } from "../controller.ts";
-import { type CgroupDirectory, readCgroupFile, readIoOperations } from "../file.ts";
+import { addIoOperations, type CgroupDirectory, readCgroupFile } from "../file.ts";
 import { ioMaxFiles, UNLIMITED_RATES } from "../ioMax.ts";
 import { ioWeightFiles } from "../ioWeight.ts";
 import type { FileWrite } from "../limitFiles.ts";
@@ -23,8 +23,13 @@ export const blkio: CgroupController = {
     "io.weight": ioWeightFiles(1),
   },
   usage: usageV1.blkio,
-  counters: usageV1.blkio,
-  details: (directory) => readIoOperations(directory, "blkio.throttle.io_serviced_recursive", DEVICE_WORDS),
+  counters(directory, known) {
+    const { ioReadBytes, ioWriteBytes } = usageV1.blkio(directory);
+    known.ioReadBytes ??= ioReadBytes;
+    known.ioWriteBytes ??= ioWriteBytes;
+  },
+  details: (directory, known) =>
+    addIoOperations(directory, "blkio.throttle.io_serviced_recursive", DEVICE_WORDS, known),
   unavailable(origin) {
     const held = Object.values(FILES).find((file) => readCgroupFile(origin, file));
     return held && `${origin.path}/${held} throttles it, and on cgroup v1 a child would escape that`;

@@ -1,6 +1,6 @@
 import type { CpuMax } from "../../../limits/grammar.ts";
 import type { CgroupController } from "../controller.ts";
-import { cpuMaxFiles, quotaPeriodsIn } from "../cpuMax.ts";
+import { addQuotaPeriods, cpuMaxFiles } from "../cpuMax.ts";
 import { cpuIdle, withIdle } from "../cpuShare.ts";
 import { type CgroupDirectory, readCgroupFile } from "../file.ts";
 import { type FileWrite, numberFile } from "../limitFiles.ts";
@@ -33,7 +33,9 @@ export const cpu: CgroupController = {
     "cpu.idle": cpuIdle,
   },
   usage: usageV1.cpu,
-  counters: (directory) => quotaPeriodsIn(readCgroupFile(directory, "cpu.stat") ?? ""),
+  counters(directory, known) {
+    addQuotaPeriods(readCgroupFile(directory, "cpu.stat") ?? "", known);
+  },
 };
 
 /**

@@ -6,5 +6,7 @@ export const cpuacct: CgroupController = {
   name: "cpuacct",
   limits: {},
   usage: usageV1.cpuacct,
-  counters: (directory) => ({ cpuUsec: readNsecAsUsec(directory, "cpuacct.usage") }),
+  counters(directory, known) {
+    known.cpuUsec ??= readNsecAsUsec(directory, "cpuacct.usage");
+  },
 };

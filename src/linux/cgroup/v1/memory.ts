@@ -1,6 +1,6 @@
 import { PAGE_BYTES } from "../../memory.ts";
 import type { CgroupController } from "../controller.ts";
-import { type CgroupDirectory, counterIn, readCgroupFile, readCounters, readNumber } from "../file.ts";
+import { type CgroupDirectory, counterIn, readCgroupFile, readNumber } from "../file.ts";
 import { numberFile } from "../limitFiles.ts";
 import { usageV1 } from "./usage.ts";
 
@@ -38,17 +38,17 @@ export const memory: CgroupController = {
   },
   bindsChildren: countsForChildren,
   usage: usageV1.memory,
-  counters: (directory) => ({ memoryBytes: readNumber(directory, "memory.usage_in_bytes") ?? null }),
-  details(directory) {
+  counters(directory, known) {
+    known.memoryBytes ??= readNumber(directory, "memory.usage_in_bytes") ?? null;
+  },
+  details(directory, known) {
     const stat = readCgroupFile(directory, "memory.stat") ?? "";
-    return {
-      inactiveFileBytes: counterIn(stat, "total_inactive_file") ?? null,
-      anonymousBytes: counterIn(stat, "total_rss") ?? null,
-      fileBytes: counterIn(stat, "total_cache") ?? null,
-      majorFaults: counterIn(stat, "total_pgmajfault") ?? null,
-      memoryPeakBytes: readNumber(directory, "memory.max_usage_in_bytes") ?? null,
-      oomKills: readCounters(directory, "memory.oom_control").get("oom_kill") ?? null,
-    };
+    known.inactiveFileBytes ??= counterIn(stat, "total_inactive_file") ?? null;
+    known.anonymousBytes ??= counterIn(stat, "total_rss") ?? null;
+    known.fileBytes ??= counterIn(stat, "total_cache") ?? null;
+    known.majorFaults ??= counterIn(stat, "total_pgmajfault") ?? null;
+    known.memoryPeakBytes ??= readNumber(directory, "memory.max_usage_in_bytes") ?? null;
+    known.oomKills ??= counterIn(readCgroupFile(directory, "memory.oom_control") ?? "", "oom_kill") ?? null;
   },
   unavailable(origin) {
     if (countsForChildren(origin) || hardLimit.read(origin) === undefined) return undefined;

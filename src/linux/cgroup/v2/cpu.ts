@@ -1,6 +1,6 @@
 import { formatCpuMax } from "../../../limits/grammar.ts";
 import type { CgroupController } from "../controller.ts";
-import { cpuMaxFiles, quotaPeriodsIn } from "../cpuMax.ts";
+import { addQuotaPeriods, cpuMaxFiles } from "../cpuMax.ts";
 import { cpuIdle, withIdle } from "../cpuShare.ts";
 import { counterIn, readCgroupFile } from "../file.ts";
 import { numberFile } from "../limitFiles.ts";
@@ -16,8 +16,9 @@ export const cpu: CgroupController = {
   },
   resets: ["throttledUsec"],
   usage: usageV2.cpu,
-  counters(directory) {
+  counters(directory, known) {
     const stat = readCgroupFile(directory, "cpu.stat") ?? "";
-    return { cpuUsec: counterIn(stat, "usage_usec") ?? null, ...quotaPeriodsIn(stat) };
+    known.cpuUsec ??= counterIn(stat, "usage_usec") ?? null;
+    addQuotaPeriods(stat, known);
   },
 };

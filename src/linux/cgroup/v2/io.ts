@@ -1,9 +1,11 @@
 import { formatIoMax, IO_RATES, type IoMax } from "../../../limits/grammar.ts";
 import type { CgroupController } from "../controller.ts";
-import { type CgroupDirectory, readCgroupFile, readIoOperations } from "../file.ts";
+import { addIoOperations, type CgroupDirectory, type DeviceWords, readCgroupFile } from "../file.ts";
 import { ioMaxFiles, UNLIMITED_RATES } from "../ioMax.ts";
 import { ioWeightFiles } from "../ioWeight.ts";
 import { usageV2 } from "./usage.ts";
+
+const OPERATION_WORDS: DeviceWords = { read: " rios=", written: " wios=" };
 
 /** cgroup v2 `io`: Documentation/admin-guide/cgroup-v2.rst. */
 export const io: CgroupController = {
@@ -17,8 +19,12 @@ export const io: CgroupController = {
   },
   resets: ["ioReadBytes", "ioWriteBytes"],
   usage: usageV2.io,
-  counters: usageV2.io,
-  details: (directory) => readIoOperations(directory, "io.stat", { read: " rios=", written: " wios=" }),
+  counters(directory, known) {
+    const { ioReadBytes, ioWriteBytes } = usageV2.io(directory);
+    known.ioReadBytes ??= ioReadBytes;
+    known.ioWriteBytes ??= ioWriteBytes;
+  },
+  details: (directory, known) => addIoOperations(directory, "io.stat", OPERATION_WORDS, known),
 };
 
 // 8:0 rbps=1048576 wbps=max riops=max wiops=max

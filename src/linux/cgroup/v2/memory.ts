@@ -1,7 +1,7 @@
 import type { LimitOutcome } from "../../../limits/outcome.ts";
 import { PAGE_BYTES } from "../../memory.ts";
 import type { CgroupController } from "../controller.ts";
-import { type CgroupDirectory, counterIn, readCgroupFile, readCounters, readNumber } from "../file.ts";
+import { type CgroupDirectory, counterIn, readCgroupFile, readNumber } from "../file.ts";
 import { numberFile } from "../limitFiles.ts";
 import { usageV2 } from "./usage.ts";
 
@@ -17,18 +17,18 @@ export const memory: CgroupController = {
   },
   resets: ["memoryPeakBytes", "memoryMaxHits", "oomKills"],
   usage: usageV2.memory,
-  counters: (directory) => ({ memoryBytes: readNumber(directory, "memory.current") ?? null }),
-  details(directory) {
+  counters(directory, known) {
+    known.memoryBytes ??= readNumber(directory, "memory.current") ?? null;
+  },
+  details(directory, known) {
     const stat = readCgroupFile(directory, "memory.stat") ?? "";
-    return {
-      inactiveFileBytes: counterIn(stat, "inactive_file") ?? null,
-      anonymousBytes: counterIn(stat, "anon") ?? null,
-      fileBytes: counterIn(stat, "file") ?? null,
-      majorFaults: counterIn(stat, "pgmajfault") ?? null,
-      rereadBytes: rereadBytesIn(stat),
-      memoryPeakBytes: readNumber(directory, "memory.peak") ?? null,
-      oomKills: readCounters(directory, "memory.events").get("oom_kill") ?? null,
-    };
+    known.inactiveFileBytes ??= counterIn(stat, "inactive_file") ?? null;
+    known.anonymousBytes ??= counterIn(stat, "anon") ?? null;
+    known.fileBytes ??= counterIn(stat, "file") ?? null;
+    known.majorFaults ??= counterIn(stat, "pgmajfault") ?? null;
+    known.rereadBytes ??= rereadBytesIn(stat);
+    known.memoryPeakBytes ??= readNumber(directory, "memory.peak") ?? null;
+    known.oomKills ??= counterIn(readCgroupFile(directory, "memory.events") ?? "", "oom_kill") ?? null;
   },
 };
 

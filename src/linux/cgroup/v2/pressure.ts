@@ -9,35 +9,29 @@ import { type CgroupFiles, readCgroupFile } from "../file.ts";
  */
 export function readPressure(directory: CgroupFiles): Partial<Usage> {
   return {
-    cpuPressureUsec: readTotals(directory, "cpu").some,
-    memoryPressureUsec: readTotals(directory, "memory").some,
-    ioPressureUsec: readTotals(directory, "io").some,
+    cpuPressureUsec: totalIn(readCgroupFile(directory, "cpu.pressure"), "some "),
+    memoryPressureUsec: totalIn(readCgroupFile(directory, "memory.pressure"), "some "),
+    ioPressureUsec: totalIn(readCgroupFile(directory, "io.pressure"), "some "),
   };
 }
 
 /** Reads the same times, and those in which all threads that could have run waited. */
 export const pressure: Pick<CgroupController, "usage" | "counters"> = {
   usage: readPressure,
-  counters(directory) {
-    const [memory, io] = [readTotals(directory, "memory"), readTotals(directory, "io")];
-    return {
-      // `full` of the CPU: all threads of the cgroup wait, which a CPU quota causes and nr_throttled counts.
-      cpuPressureUsec: readTotals(directory, "cpu").some,
-      memoryPressureUsec: memory.some,
-      memoryFullPressureUsec: memory.full,
-      ioPressureUsec: io.some,
-      ioFullPressureUsec: io.full,
-    };
+  counters(directory, known) {
+    // `full` of the CPU: all threads of the cgroup wait, which a CPU quota causes and nr_throttled counts.
+    known.cpuPressureUsec ??= totalIn(readCgroupFile(directory, "cpu.pressure"), "some ");
+    const memory = readCgroupFile(directory, "memory.pressure");
+    known.memoryPressureUsec ??= totalIn(memory, "some ");
+    known.memoryFullPressureUsec ??= totalIn(memory, "full ");
+    const io = readCgroupFile(directory, "io.pressure");
+    known.ioPressureUsec ??= totalIn(io, "some ");
+    known.ioFullPressureUsec ??= totalIn(io, "full ");
   },
 };
 
 // some avg10=0.12 avg60=0.02 avg300=0.00 total=83211
 // full avg10=0.00 avg60=0.00 avg300=0.00 total=0     ← of the CPU from 5.13
-function readTotals(directory: CgroupFiles, resource: "cpu" | "memory" | "io") {
-  const text = readCgroupFile(directory, `${resource}.pressure`);
-  return { some: totalIn(text, "some "), full: totalIn(text, "full ") };
-}
-
 /** Without a regular expression: a sampler reads three of these files of each job each second. */
 function totalIn(text: string | undefined, kind: "some " | "full "): number | null {
   const line = text?.indexOf(kind) ?? -1;
