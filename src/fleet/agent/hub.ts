@@ -14,6 +14,7 @@ import type { Head } from "../chain/chain.ts";
 import type { ChainHub } from "../chain/sender.ts";
 import { connect } from "../client/connect.ts";
 import { lacksDispatch } from "../hub/serverVersion.ts";
+import { gzip } from "../messages/gzip.ts";
 import { parseJson } from "../messages/parseJson.ts";
 import { chainHead } from "../messages/results.ts";
 import { WRONG_LAST_SEQUENCE } from "../messages/storeErrors.ts";
@@ -104,9 +105,12 @@ export class Hub implements ChainHub, DocumentHub {
     this.#isConnected = false;
   }
 
-  /** Publishes the state of the node. It has no answer: a lost one is replaced by the next. */
+  /**
+   * Publishes the state of the node. It has no answer: a lost one is replaced by the next. It is compressed, because its jobs are
+   * alike: the hub has buffers of its length for each connection, and keeps it on its disk.
+   */
   publishNode(text: string): void {
-    this.#connection.publish(nodeSubject(this.#node), text);
+    this.#connection.publish(nodeSubject(this.#node), gzip(text));
   }
 
   /** Rises with each return of the connection: the hub may be another one then, or an older one. */

@@ -9,7 +9,7 @@ import type { NatsConnection } from "@nats-io/nats-core";
 import type { z } from "zod";
 import { safeParse } from "zod/mini";
 import { Refusal } from "../../jobs/errors.ts";
-import { parseJson } from "../messages/parseJson.ts";
+import { parseMessage } from "./unpack.ts";
 
 /** A message of a node, as the hub has it. */
 export interface Stored<T> {
@@ -95,7 +95,7 @@ export async function readMessages(
       expires: WAIT_MS,
     })) {
       const atMs = Math.round(info.timestampNanos / 1e6);
-      messages.push({ subject, seq, atMs, data, json: parseJson(data) });
+      messages.push({ subject, seq, atMs, data, json: parseMessage(data) });
       pending = info.pending;
       if (pending === 0) break;
     }
