@@ -102,7 +102,7 @@ export class TestHub {
     for (let seq = 1; ; ) {
       const answer = await this.#api("DIRECT.GET.RESULTS", { seq, next_by_subj: `ffrtmp.result.${node}` });
       if (answer.headers?.code) return found;
-      found.push(answer.json<ResultsMessage>());
+      found.push(parseMessage(answer.data) as ResultsMessage);
       seq = Number(answer.headers?.get("Nats-Sequence")) + 1;
     }
   }
