@@ -36,6 +36,10 @@ test("versions are compared as numbers", () => {
 });
 
 test("the server collects its garbage sooner than by default, unless the operator has chosen", () => {
-  expect(serverEnvironment({ PATH: "/bin" })).toEqual({ PATH: "/bin", GOGC: "25" });
-  expect(serverEnvironment({ GOGC: "off" })).toEqual({ GOGC: "off" });
+  expect(serverEnvironment({ PATH: "/bin" })).toEqual({
+    PATH: "/bin",
+    GOGC: "20",
+    GODEBUG: "gcshrinkstackoff=1",
+  });
+  expect(serverEnvironment({ GOGC: "off", GODEBUG: "" })).toEqual({ GOGC: "off", GODEBUG: "" });
 });

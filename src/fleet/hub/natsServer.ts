@@ -7,16 +7,17 @@ const OLDEST = [2, 10] as const;
 const PLACES = ["/usr/sbin", "/usr/local/bin", "/usr/local/sbin"];
 
 /**
- * How much the heap of nats-server may grow before it is collected, in percent. Go's default of 100 is for programs that allocate
- * more: a hub has 90 KB for each node that stay, and allocates little.
+ * How the runtime of nats-server uses memory. `GOGC`: how much the heap may grow before it is collected, in percent. Go's default of
+ * 100 is for programs that allocate more: a hub has 90 KB for each node that stay. `gcshrinkstackoff`: each collection would halve the
+ * stacks of the connections, which the next message needs again.
  */
-const GOGC = "25";
+const RUNTIME = { GOGC: "20", GODEBUG: "gcshrinkstackoff=1" };
 
 /** Returns the environment of a hub. What the operator has set stays. */
 export function serverEnvironment(
   env: Record<string, string | undefined>,
 ): Record<string, string | undefined> {
-  return { GOGC, ...env };
+  return { ...RUNTIME, ...env };
 }
 
 /** An executable of nats-server, with its version as the program prints it. */
