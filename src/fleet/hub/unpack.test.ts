@@ -11,6 +11,16 @@ test("a message is read with and without compression", () => {
   expect(parseMessage(gzip('{"jobs":["ü"]}'))).toEqual({ jobs: ["ü"] });
 });
 
+test("results are read with and without compression, and what else a message says stays", () => {
+  const results = [{ seq: 1, key: "a" }];
+  expect(parseMessage(bytesOf(JSON.stringify({ v: 1, results })))).toEqual({ v: 1, results });
+  const packed = (text: string) => bytesOf(JSON.stringify({ v: 1, results_gzip: gzip(text).toBase64() }));
+  expect(parseMessage(packed(JSON.stringify(results)))).toEqual({ v: 1, results });
+  expect(parseMessage(packed("["))).toEqual({ v: 1, results: undefined });
+  expect(parseMessage(packed(textOf(MAX_MESSAGE_BYTES + 1)))).toEqual({ v: 1, results: undefined });
+  expect(parseMessage(bytesOf('{"v":1,"results_gzip":"no base64"}'))).toEqual({ v: 1, results: undefined });
+});
+
 test("a message that cannot be read is none, and none is longer than the hub accepts without compression", () => {
   expect(parseMessage(bytesOf("{"))).toBeUndefined();
   expect(parseMessage(gzip("{"))).toBeUndefined();
