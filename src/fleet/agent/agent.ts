@@ -116,7 +116,7 @@ export class FleetAgent {
   async #serve(hub: Hub): Promise<void> {
     const { ledger, facts, dispatcher } = this.#options;
     const sender = new ResultSender(hub, ledger.readSource, facts.bootId);
-    const publisher = new StatePublisher(facts, ledger, (text) => hub.publishNode(text));
+    const publisher = new StatePublisher(facts, ledger, (text, at) => hub.publishNode(text, at));
     const documents = this.#followDocuments(hub, publisher);
     const closed = this.#follow(hub, sender, publisher, documents);
     let isOpen = true;

@@ -41,6 +41,9 @@ const MAX_PINGS_OUT = 2;
 /** Each wait is between the half and the whole, so that a thousand nodes do not return in one moment. */
 const RECONNECT_WAIT_MS = 2000;
 
+/** The time of the node, in ISO 8601, beside a report: the agent reads it back and decompresses nothing. */
+export const SENT_AT = "Ffrtmp-At";
+
 /** The status of an answer to a direct get where there is no message. */
 export const NOT_FOUND = 404;
 
@@ -109,8 +112,10 @@ export class Hub implements ChainHub, DocumentHub {
    * Publishes the state of the node. It has no answer: a lost one is replaced by the next. It is compressed, because its jobs are
    * alike: the hub has buffers of its length for each connection, and keeps it on its disk.
    */
-  publishNode(text: string): void {
-    this.#connection.publish(nodeSubject(this.#node), gzip(text));
+  publishNode(text: string, at: string): void {
+    const marks = headers();
+    marks.set(SENT_AT, at);
+    this.#connection.publish(nodeSubject(this.#node), gzip(text), { headers: marks });
   }
 
   /** Rises with each return of the connection: the hub may be another one then, or an older one. */
