@@ -119,6 +119,7 @@ live("fleet up ends its server, also one that it finds running, and its streams 
   const hub = new FleetHub(sandbox());
   await hub.must("init", `127.0.0.1:${hub.port}`);
   const { process, serverPid } = await hub.up();
+  expect(readFileSync(`/proc/${serverPid}/environ`, "utf8").split("\0")).toContain("GOGC=20");
   process.kill("SIGTERM");
   expect(await process.exited).toBe(143);
   expect(isRunning(serverPid)).toBe(false);

@@ -99,6 +99,9 @@ const PERMISSIONS: [verb: "publish" | "subscribe", subject: string, permission: 
   ["subscribe", "ffrtmp.retry.live.*", "may not"],
   ["publish", "$JS.API.DIRECT.GET.JOBS", "may not"],
   ["publish", "$JS.API.DIRECT.GET.JOBS.ffrtmp.job.live", "may not"],
+  // A pool and a job that have its name.
+  ["publish", "$JS.API.DIRECT.GET.JOBS.ffrtmp.job.edge-1", "may not"],
+  ["publish", "$JS.API.DIRECT.GET.CLAIMS.ffrtmp.submitted.edge-1", "may not"],
   // The streams and consumers of dispatch.
   ["publish", "$JS.API.STREAM.MSG.DELETE.CLAIMS", "may not"],
   ["publish", "$JS.API.STREAM.PURGE.CLAIMS", "may not"],
@@ -216,6 +219,55 @@ testIf(lacks)("no answer goes where a node may not publish itself", async () => 
   expect((await manager.consumers.info("JOBS", "batch")).name).toBe("batch");
   expect(heard).toEqual([]);
   await Promise.all([node.close(), admin.close()]);
+});
+
+testIf(lacks)("no answer asks for what the node may not read, also where a job is the answer", async () => {
+  const node = await connectAsNode(invite);
+  const admin = await hub.admin();
+  // What has the node's own name, and is not its own.
+  await jetstream(admin).publish("ffrtmp.job.edge-1", "of another pool");
+  await jetstream(admin).publish("ffrtmp.submitted.edge-1", "of another job");
+  const others = ["JOBS.ffrtmp.job.edge-1", "CLAIMS.ffrtmp.submitted.edge-1"];
+  const heard: string[] = [];
+  node.subscribe("_INBOX.edge-1.>", { callback: (_, message) => void heard.push(message.string()) });
+  for (const [index, other] of others.entries()) {
+    const reply = `$JS.API.DIRECT.GET.${other}`;
+    // The delivery of a job has a subject for its own answer, and the others have none.
+    await jetstream(admin).publish("ffrtmp.job.live", `job ${index}`);
+    node.publish("$JS.API.CONSUMER.MSG.NEXT.JOBS.live", '{"batch":1,"no_wait":true}', { reply });
+    node.publish("$JS.API.DIRECT.GET.NODES.ffrtmp.node.edge-1", "", { reply });
+    node.publish("ffrtmp.result.edge-1", "{}", { reply });
+  }
+  const inbox = "_INBOX.edge-1.last";
+  node.publish("ffrtmp.result.edge-1", "{}", { reply: inbox });
+  await until("the last answer has arrived", () => heard.length > 0);
+  expect(heard).toEqual([expect.stringContaining('"stream":"RESULTS"')]);
+  // An acknowledged one would be gone.
+  const filter = { subjects_filter: "ffrtmp.job.live" };
+  const { state } = await (await jetstreamManager(admin)).streams.info("JOBS", filter);
+  expect(state.subjects).toEqual({ "ffrtmp.job.live": others.length });
+  await Promise.all([node.close(), admin.close()]);
+});
+
+testIf(lacks)("a node without pools reads documents, and neither templates nor claims", async () => {
+  const reader = await hub.invite("edge-3");
+  const get = "$JS.API.DIRECT.GET";
+  const own = [
+    `${get}.NODES.ffrtmp.node.edge-3`,
+    `${get}.RESULTS.ffrtmp.result.edge-3`,
+    `${get}.KV_FLEET.$KV.FLEET.policy.canary`,
+    `${get}.KV_FLEET.$KV.FLEET.node.edge-3`,
+  ];
+  const others = [
+    `${get}.KV_FLEET.$KV.FLEET.template.hls`,
+    `${get}.CLAIMS.ffrtmp.claim.job-1.1.edge-3`,
+    "ffrtmp.claim.job-1.1.edge-3",
+  ];
+  const refused = await refusedIn(async (node) => {
+    for (const subject of own) expect((await node.request(subject, "")).headers?.code).toBe(404);
+    for (const subject of others) node.publish(subject, "{}", { reply: "_INBOX.edge-3.test" });
+  }, reader);
+  expect(refused).toEqual(others.map((subject) => `publish ${subject}`));
 });
 
 testIf(lacks)("no name gives a node the inbox of the operator", async () => {

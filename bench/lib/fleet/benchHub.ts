@@ -5,6 +5,7 @@ import type { NatsConnection } from "@nats-io/nats-core";
 import { connectAsAdmin } from "../../../src/fleet/hub/admin.ts";
 import { FleetDirectory } from "../../../src/fleet/hub/fleetDirectory.ts";
 import { formatInvite } from "../../../src/fleet/hub/invite.ts";
+import { serverEnvironment } from "../../../src/fleet/hub/natsServer.ts";
 import { HUB_FILES, usersConfig } from "../../../src/fleet/hub/serverConfig.ts";
 import { ensureStreams } from "../../../src/fleet/hub/streams.ts";
 import { createNKey } from "../../../src/fleet/keys/nkey.ts";
@@ -68,6 +69,7 @@ export class BenchHub implements AsyncDisposable {
     this.#server = Bun.spawn({
       cmd: [NATS_SERVER, "--config", HUB_FILES.config, "--log", HUB_FILES.log],
       cwd: this.#directory.hub,
+      env: serverEnvironment(process.env),
       stdio: ["ignore", "ignore", "ignore"],
     });
   }

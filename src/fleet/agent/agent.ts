@@ -16,7 +16,7 @@ const GATHER_MS = 500;
  * The pause after a message that was stored. The first result after a pause leaves at once, and those of a node on which a job
  * ends every few seconds share messages: each one costs the hub a write to its disk.
  */
-const PACE_MS = 5000;
+const PACE_MS = 10_000;
 /** The pause after a failure, and while a ledger is refused or cannot be read. */
 const RETRY_MS = 5000;
 /** The longest pause while the hub does not store results. Each try sends up to 256 KiB, and all nodes of a full hub try. */
@@ -116,7 +116,7 @@ export class FleetAgent {
   async #serve(hub: Hub): Promise<void> {
     const { ledger, facts, dispatcher } = this.#options;
     const sender = new ResultSender(hub, ledger.readSource, facts.bootId);
-    const publisher = new StatePublisher(facts, ledger, (text) => hub.publishNode(text));
+    const publisher = new StatePublisher(facts, ledger, (text, at) => hub.publishNode(text, at));
     const documents = this.#followDocuments(hub, publisher);
     const closed = this.#follow(hub, sender, publisher, documents);
     let isOpen = true;

@@ -14,6 +14,7 @@ import type { Head } from "../chain/chain.ts";
 import type { ChainHub } from "../chain/sender.ts";
 import { connect } from "../client/connect.ts";
 import { lacksDispatch } from "../hub/serverVersion.ts";
+import { gzip } from "../messages/gzip.ts";
 import { parseJson } from "../messages/parseJson.ts";
 import { chainHead } from "../messages/results.ts";
 import { WRONG_LAST_SEQUENCE } from "../messages/storeErrors.ts";
@@ -39,6 +40,9 @@ const PING_INTERVAL_MS = 20_000;
 const MAX_PINGS_OUT = 2;
 /** Each wait is between the half and the whole, so that a thousand nodes do not return in one moment. */
 const RECONNECT_WAIT_MS = 2000;
+
+/** The time of the node, in ISO 8601, beside a report: the agent reads it back and decompresses nothing. */
+export const SENT_AT = "Ffrtmp-At";
 
 /** The status of an answer to a direct get where there is no message. */
 export const NOT_FOUND = 404;
@@ -104,9 +108,14 @@ export class Hub implements ChainHub, DocumentHub {
     this.#isConnected = false;
   }
 
-  /** Publishes the state of the node. It has no answer: a lost one is replaced by the next. */
-  publishNode(text: string): void {
-    this.#connection.publish(nodeSubject(this.#node), text);
+  /**
+   * Publishes the state of the node. It has no answer: a lost one is replaced by the next. It is compressed, because its jobs are
+   * alike: the hub has buffers of its length for each connection, and keeps it on its disk.
+   */
+  publishNode(text: string, at: string): void {
+    const marks = headers();
+    marks.set(SENT_AT, at);
+    this.#connection.publish(nodeSubject(this.#node), gzip(text), { headers: marks });
   }
 
   /** Rises with each return of the connection: the hub may be another one then, or an older one. */

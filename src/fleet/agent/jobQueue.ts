@@ -14,7 +14,7 @@ import {
   retrySubject,
   templateRequest,
 } from "../messages/subjects.ts";
-import { type Hub, NOT_FOUND, type PubAck } from "./hub.ts";
+import { type Hub, NOT_FOUND, type PubAck, SENT_AT } from "./hub.ts";
 
 // The agent speaks to JetStream in requests and headers, with the client's core alone. Source of the subjects and their answers:
 // https://docs.nats.io/reference/reference-protocols/nats_api_reference
@@ -66,9 +66,7 @@ export class JobQueue implements ClaimHub {
     const endMs = performance.now() + REPORT_WAIT_MS;
     for (;;) {
       const message = await this.#hub.request(lastReportRequest(this.#node), { stream: NODES });
-      const ageMs = message.headers?.code
-        ? Number.NaN
-        : Date.now() - Date.parse(message.json<{ at: string }>().at);
+      const ageMs = Date.now() - Date.parse(message.headers?.get(SENT_AT) ?? "");
       const storedMs = Date.parse(message.headers?.get("Nats-Time-Stamp") ?? "");
       // An older one was sent before the clock of this machine was set, or by an earlier boot.
       if (Math.abs(ageMs) < RECENT_MS && !Number.isNaN(storedMs)) return storedMs + ageMs;

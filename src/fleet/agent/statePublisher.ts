@@ -12,7 +12,7 @@ const ALIVE_INTERVAL_MS = 60_000;
 export class StatePublisher {
   readonly #facts: NodeFacts;
   readonly #ledger: AgentLedger;
-  readonly #publish: (text: string) => void;
+  readonly #publish: (text: string, at: string) => void;
   /** The content that was published last, without its time. */
   #published = "";
   #publishedMs = Number.NEGATIVE_INFINITY;
@@ -27,7 +27,7 @@ export class StatePublisher {
     | undefined;
   #describedMs = Number.NEGATIVE_INFINITY;
 
-  constructor(facts: NodeFacts, ledger: AgentLedger, publish: (text: string) => void) {
+  constructor(facts: NodeFacts, ledger: AgentLedger, publish: (text: string, at: string) => void) {
     this.#facts = facts;
     this.#ledger = ledger;
     this.#publish = publish;
@@ -51,7 +51,7 @@ export class StatePublisher {
     const message = { ...describeNode(this.#facts, this.#ledger, sender), ...dispatch };
     const content = contentOf(message);
     if (content !== this.#published || mustShowLife) {
-      this.#publish(JSON.stringify(message));
+      this.#publish(JSON.stringify(message), message.at);
       this.#published = content;
       this.#publishedMs = nowMs;
     }

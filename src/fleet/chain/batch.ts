@@ -1,9 +1,10 @@
-import type { ChainHead, ResultLine, ResultsMessage } from "../messages/results.ts";
+import { gzip } from "../messages/gzip.ts";
+import type { ChainHead, CompressedResults, ResultLine, ResultsMessage } from "../messages/results.ts";
 import type { Mark, Position } from "./chain.ts";
 
 const MAX_RESULTS = 200;
-/** The hub accepts messages of 256 KiB, with their headers and the other keys. */
-const MAX_RESULT_BYTES = 224 * 1024;
+/** The hub accepts messages of 256 KiB, with their headers and the other keys. What cannot be compressed becomes a third longer. */
+const MAX_RESULT_BYTES = 160 * 1024;
 /** Keys without which a result still says how its job ended, the longest first. Processes and operators choose their lengths. */
 const OPTIONAL_KEYS = ["command", "labels", "limits", "platform_sla_reason", "exit_unknown_because"];
 
@@ -30,7 +31,7 @@ export function nextBatch(position: Position, bootId: string, read: ReadLines): 
   }
   if (last === undefined) return undefined;
   const { seq: to, key: toKey } = last;
-  const head: ChainHead & Omit<ResultsMessage, "results"> = {
+  const message: ChainHead & Omit<ResultsMessage, "results"> & CompressedResults = {
     v: 1,
     ledger_id: ledgerId,
     boot_id: bootId,
@@ -38,8 +39,9 @@ export function nextBatch(position: Position, bootId: string, read: ReadLines): 
     to,
     to_key: toKey,
     before: before.map((mark) => ({ ledger_id: mark.ledgerId, to: mark.to, to_key: mark.toKey })),
+    results_gzip: gzip(`[${lines.join()}]`).toBase64(),
   };
-  return { to, toKey, text: `${JSON.stringify(head).slice(0, -1)},"results":[${lines.join()}]}` };
+  return { to, toKey, text: JSON.stringify(message) };
 }
 
 /** Leaves out keys of a result that alone is too long for a message. */

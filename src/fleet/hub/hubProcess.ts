@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { Refusal } from "../../jobs/errors.ts";
 import { describeErrno } from "../../sys/errno.ts";
 import { lockFile } from "../../sys/fileLock.ts";
-import type { NatsServer } from "./natsServer.ts";
+import { type NatsServer, serverEnvironment } from "./natsServer.ts";
 import { HUB_FILES } from "./serverConfig.ts";
 
 const LOCK = "up.lock";
@@ -31,6 +31,7 @@ export class HubProcess {
       this.#child = Bun.spawn({
         cmd: [path, "--config", HUB_FILES.config, "--log", HUB_FILES.log],
         cwd: directory,
+        env: serverEnvironment(process.env),
         stdio: ["ignore", "ignore", "pipe"],
       });
     } catch (error) {

@@ -2,7 +2,7 @@ import { afterAll, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { findNatsServer, isAtLeast } from "./natsServer.ts";
+import { findNatsServer, isAtLeast, serverEnvironment } from "./natsServer.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "ffrtmp-test-"));
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -33,4 +33,13 @@ test("versions are compared as numbers", () => {
   expect(isAtLeast("2.9.10", [2, 11])).toBe(false);
   expect(isAtLeast("2.11.0", [2, 11])).toBe(true);
   expect(isAtLeast("2.100.0", [2, 11])).toBe(true);
+});
+
+test("the server collects its garbage sooner than by default, unless the operator has chosen", () => {
+  expect(serverEnvironment({ PATH: "/bin" })).toEqual({
+    PATH: "/bin",
+    GOGC: "20",
+    GODEBUG: "gcshrinkstackoff=1",
+  });
+  expect(serverEnvironment({ GOGC: "off", GODEBUG: "" })).toEqual({ GOGC: "off", GODEBUG: "" });
 });

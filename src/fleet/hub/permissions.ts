@@ -21,14 +21,15 @@ export interface Permissions {
 export const ADMIN_INBOX = "_INBOX._admin";
 
 /**
- * A node reports its own state and results, reads back the last of its own, reads signed documents, and is told when one is stored. In a pool, it also
- * takes jobs from the pool's queue, and writes and reads back its own claims and losses. Everything else is denied, as the
- * server does with a list that allows. `isClosed`: it takes no jobs, and does all the rest.
+ * A node reports its own state and results, reads back the last of its own, reads signed documents, and is told when one is
+ * stored. In a pool, it also reads the templates of jobs, takes jobs from the pool's queue, and writes and reads back its own
+ * claims and losses. Everything else is denied, as the server does with a list that allows. `isClosed`: it takes no jobs, and
+ * does all the rest.
  */
 export function nodePermissions(node: string, pools: readonly string[] = [], isClosed = false): Permissions {
   // Every ring: the operator can move the node to another one.
   const followed = [policySubject("*"), desiredSubject(node)];
-  const documents = [...followed, templateSubject("*")];
+  const documents = [...followed, ...(pools.length > 0 ? [templateSubject("*")] : [])];
   const own = { NODES: nodeSubject(node), RESULTS: resultSubject(node) };
   return {
     publish: [
@@ -54,6 +55,16 @@ function poolRights(node: string, pool: string, isClosed: boolean): string[] {
     `$JS.ACK.${JOBS}.${pool}.>`,
     retrySubject(pool, node),
   ];
+}
+
+/**
+ * Returns the subjects of the fleet's account that a node's own account has as services. An account takes memory of the server for
+ * each, so the requests for what is the node's own are one subject for all streams: whichever it names, the node alone has written
+ * there.
+ */
+export function nodeServices(node: string, publish: readonly string[]): string[] {
+  const ownOnly = new RegExp(`^(\\$JS\\.API\\.DIRECT\\.GET)\\.\\w+\\.ffrtmp\\.\\w+((?:\\.\\*)*\\.${node})$`);
+  return [...new Set(publish.map((subject) => subject.replace(ownOnly, "$1.*.ffrtmp.*$2")))];
 }
 
 /**

@@ -10,6 +10,7 @@ import type { z } from "zod";
 import { safeParse } from "zod/mini";
 import { Refusal } from "../../jobs/errors.ts";
 import { parseJson } from "../messages/parseJson.ts";
+import { parseMessage } from "./unpack.ts";
 
 /** A message of a node, as the hub has it. */
 export interface Stored<T> {
@@ -27,6 +28,12 @@ export interface ReadOptions {
   readonly sinceMs?: number | undefined;
   /** Only the last message of each node. */
   readonly onlyLast?: boolean;
+}
+
+interface ReadRawOptions {
+  readonly sinceMs?: number | undefined;
+  readonly onlyLast?: boolean | undefined;
+  readonly parse?: (bytes: Uint8Array) => unknown;
 }
 
 /** The part of a stream up to now, and the clock of its server at that moment: ms since the epoch. */
@@ -59,7 +66,11 @@ export async function readStream<T>(
   { node, sinceMs, onlyLast }: ReadOptions = {},
 ): Promise<StreamPart<T>> {
   const prefix = { NODES: "ffrtmp.node.", RESULTS: "ffrtmp.result." }[stream];
-  const part = await readMessages(connection, stream, [`${prefix}${node ?? "*"}`], { sinceMs, onlyLast });
+  const part = await readMessages(connection, stream, [`${prefix}${node ?? "*"}`], {
+    sinceMs,
+    onlyLast,
+    parse: parseMessage,
+  });
   const messages = part.messages.map(({ subject, atMs, json }) => ({
     node: subject.slice(prefix.length),
     atMs,
@@ -76,7 +87,7 @@ export async function readMessages(
   connection: NatsConnection,
   stream: string,
   subjects: string[],
-  { sinceMs, onlyLast = false }: { sinceMs?: number | undefined; onlyLast?: boolean | undefined } = {},
+  { sinceMs, onlyLast = false, parse = parseJson }: ReadRawOptions = {},
 ): Promise<{ messages: RawMessage[]; hubNowMs: number }> {
   const hubNowMs = await hubTime(connection, stream);
   const consumer = await jetstream(connection).consumers.get(stream, {
@@ -95,7 +106,7 @@ export async function readMessages(
       expires: WAIT_MS,
     })) {
       const atMs = Math.round(info.timestampNanos / 1e6);
-      messages.push({ subject, seq, atMs, data, json: parseJson(data) });
+      messages.push({ subject, seq, atMs, data, json: parse(data) });
       pending = info.pending;
       if (pending === 0) break;
     }

@@ -2,7 +2,13 @@ import { isIPv6 } from "node:net";
 import { MAX_MESSAGE_BYTES } from "../messages/limits.ts";
 import { inboxPrefix } from "../messages/subjects.ts";
 import type { HubAddress } from "./address.ts";
-import { adminPermissions, NODE_EXPORTS, nodePermissions, type Permissions } from "./permissions.ts";
+import {
+  adminPermissions,
+  NODE_EXPORTS,
+  nodePermissions,
+  nodeServices,
+  type Permissions,
+} from "./permissions.ts";
 
 /** The files of a hub, in one directory, from which nats-server is started. */
 export const HUB_FILES = {
@@ -107,7 +113,9 @@ ${accounts.join("")}}
 function nodeAccount(node: string, nkey: string, permissions: Permissions): string {
   const { publish, subscribe } = permissions;
   const imports = [
-    ...publish.map((subject) => `{service: {account: FLEET, subject: ${JSON.stringify(subject)}}}`),
+    ...nodeServices(node, publish).map(
+      (subject) => `{service: {account: FLEET, subject: ${JSON.stringify(subject)}}}`,
+    ),
     ...subscribe
       .filter((subject) => !subject.startsWith(`${inboxPrefix(node)}.`))
       .map((subject) => `{stream: {account: FLEET, subject: ${JSON.stringify(subject)}}}`),

@@ -1,5 +1,6 @@
 import type { Head } from "../../../src/fleet/chain/chain.ts";
 import type { ChainHub } from "../../../src/fleet/chain/sender.ts";
+import { parseMessage } from "../../../src/fleet/hub/unpack.ts";
 import { chainHead, type ResultsMessage } from "../../../src/fleet/messages/results.ts";
 
 /** What becomes of one call to the hub. `late`: it arrives after the sender has given up. */
@@ -20,7 +21,7 @@ export class ModelHub implements ChainHub {
   #backup: { lastSeq: number; stored: Stored[] } = { lastSeq: 0, stored: [] };
 
   get messages(): ResultsMessage[] {
-    return this.#stored.map(({ text }) => JSON.parse(text));
+    return this.#stored.map(({ text }) => parseMessage(new TextEncoder().encode(text)) as ResultsMessage);
   }
 
   async readHead(): Promise<Head | undefined> {

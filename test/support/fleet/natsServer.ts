@@ -5,6 +5,7 @@ import { type NatsConnection, nkeys } from "@nats-io/nats-core";
 import { connect } from "../../../src/fleet/client/connect.ts";
 import { nodePermissions } from "../../../src/fleet/hub/permissions.ts";
 import { ensureStreams } from "../../../src/fleet/hub/streams.ts";
+import { parseMessage } from "../../../src/fleet/hub/unpack.ts";
 import type { Offer } from "../../../src/fleet/messages/job.ts";
 import type { NodeMessage } from "../../../src/fleet/messages/node.ts";
 import type { ResultsMessage } from "../../../src/fleet/messages/results.ts";
@@ -101,7 +102,7 @@ export class TestHub {
     for (let seq = 1; ; ) {
       const answer = await this.#api("DIRECT.GET.RESULTS", { seq, next_by_subj: `ffrtmp.result.${node}` });
       if (answer.headers?.code) return found;
-      found.push(answer.json<ResultsMessage>());
+      found.push(parseMessage(answer.data) as ResultsMessage);
       seq = Number(answer.headers?.get("Nats-Sequence")) + 1;
     }
   }
@@ -109,7 +110,7 @@ export class TestHub {
   /** Returns the last state of a node; `undefined` where it has reported none. */
   async node(node: string): Promise<NodeMessage | undefined> {
     const answer = await this.#api("DIRECT.GET.NODES", { last_by_subj: `ffrtmp.node.${node}` });
-    return answer.headers?.code ? undefined : answer.json<NodeMessage>();
+    return answer.headers?.code ? undefined : (parseMessage(answer.data) as NodeMessage);
   }
 
   async close(): Promise<void> {
