@@ -56,8 +56,18 @@ export const DISPATCH_COMMANDS: Record<string, CommandDefinition> = {
             .option(
               "--key <file>",
               "sign with the key in this file (default: jobs.nk beside the keys of the fleet)",
+            )
+            .option(
+              "--replace <serial>",
+              "replace this one, of another operator: see ffrtmp fleet template show",
+              wholeNumber(1, Number.MAX_SAFE_INTEGER),
             ),
         load: async () => (await import("./commands/fleet/templatePush.ts")).pushTemplate,
+      },
+      show: {
+        description: "print a template that the hub has",
+        define: (command) => addDirOption(command).argument("<name>", "name of the template"),
+        load: async () => (await import("./commands/fleet/templateShow.ts")).showTemplate,
       },
       check: {
         description: "check a template, and print what it would execute, one argument on each line",

@@ -89,10 +89,8 @@ live(
     await until("all nodes are back", async () => (await hub.run("restore")).code === 0);
     expect(await queueOf(hub)).toEqual(before);
     expect(claimed()).toHaveLength(6);
-    const opened = hub.run("restore", "--finish");
-    await until("the users are written", () => directory.read().closed === null);
-    servers.reload();
-    expect(await opened).toMatchObject({ code: 0, stderr: expect.stringContaining("the queues are open") });
+    const opened = await servers.reloadFor(() => hub.run("restore", "--finish"));
+    expect([opened.code, opened.stderr]).toEqual([0, expect.stringContaining("the queues are open")]);
 
     // Nodes know one address, and are told of the others.
     const [first = ""] = servers.addresses;
@@ -107,8 +105,8 @@ live(
       return found.join() === all.join();
     });
     await until("the policy is there", async () =>
-    /^stable +1 /m.test((await hub.run("policy", "status")).stdout),
-  );
+      /^stable +1 /m.test((await hub.run("policy", "status")).stdout),
+    );
     // What the one server had is left as it was.
     expect(readFileSync(join(directory.hub, "nats-server.conf.before"), "utf8")).toContain(
       'store_dir: "data"',

@@ -16,7 +16,7 @@ import {
   settledRecord,
 } from "../dispatch/spool.ts";
 import type { LedgerAttempt } from "../dispatch/standing.ts";
-import { readTemplate, templateDirectory } from "../dispatch/template.ts";
+import { readTemplate, templateDirectory, templateNames } from "../dispatch/template.ts";
 import type { NodeConfig } from "../nodeConfig.ts";
 import { claimsDirectory } from "../nodeFiles.ts";
 import { cordonFiles, readCordon } from "./cordon.ts";
@@ -67,6 +67,7 @@ export function createDispatcher(
       signedTemplates && !existsSync(join(templates, `${template}.yaml`))
         ? bringTemplate(queue, template, join(claims, "..", "templates"))
         : undefined,
+    templates: () => templateNames(templates),
     evidenceStamp: () => `${stampOfLedger(ledger.path)} ${changeTimeOf(files.runnerState)}`,
     log,
   });

@@ -1,3 +1,4 @@
+import { readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { LIMITS, type LimitKey } from "../../limits/table.ts";
@@ -8,6 +9,8 @@ import { WORD as JOB_WORD, parseWord as parseJobWord } from "../../policy/word.t
 import { isNodeName } from "../nodeConfig.ts";
 import { BUILT_IN, PARAM_NAME, type Param, paramSchema } from "./params.ts";
 import { type ParsedYaml, parseYaml, readTrustedYaml } from "./yamlFile.ts";
+
+const FILE_SUFFIX = ".yaml";
 
 /** Returns the directory of this machine's templates, one file NAME.yaml for each: it is beside root's permission. */
 export function templateDirectory(acceptFile: string): string {
@@ -82,6 +85,19 @@ const templateSchema = checked(file, checkTemplate).transform(
   }),
 );
 
+/** Returns the names of the templates of this machine, sorted, also of those that cannot be used. */
+export function templateNames(directory: string): string[] {
+  try {
+    return readdirSync(directory)
+      .filter((file) => file.endsWith(FILE_SUFFIX))
+      .map((file) => file.slice(0, -FILE_SUFFIX.length))
+      .filter(isNodeName)
+      .sort();
+  } catch {
+    return [];
+  }
+}
+
 /** Reads the text of a template, as of one that an operator has signed. */
 export function parseTemplate(yaml: string): ParsedYaml<Template> {
   return parseYaml(yaml, templateSchema);
@@ -94,7 +110,7 @@ export function parseTemplate(yaml: string): ParsedYaml<Template> {
 export function readTemplate(name: string, directory: string): Template | undefined {
   // A name with a slash would be a file elsewhere.
   if (!isNodeName(name)) return undefined;
-  return readTemplateFile(join(directory, `${name}.yaml`));
+  return readTemplateFile(join(directory, `${name}${FILE_SUFFIX}`));
 }
 
 function readTemplateFile(path: string): Template | undefined {
