@@ -39,7 +39,14 @@ export const DISPATCH_COMMANDS: Record<string, CommandDefinition> = {
     description: "start the jobs that the agent of this machine has claimed, until it is stopped",
     define: (command) =>
       addAcceptOption(addStateOption(command), "take what this file allows")
-        .option("--agent-state <dir>", "read claims below this directory (default: /var/lib/ffrtmp-fleet)")
+        .option(
+          "--config <file>",
+          "read from this file where the agent has its directory (default: /etc/ffrtmp/fleet/node.yaml)",
+        )
+        .option(
+          "--agent-state <dir>",
+          "read claims below this directory (default: state_dir of the configuration, or /var/lib/ffrtmp-fleet)",
+        )
         .option("--runner-state <dir>", "record starts in this directory (default: /var/lib/ffrtmp-runner)")
         .addHelpText("after", RUNNER_NOTE),
     load: async () => (await import("./commands/fleet/runner.ts")).runFleetRunner,

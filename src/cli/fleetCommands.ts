@@ -98,9 +98,12 @@ const COMMANDS: Record<string, CommandDefinition> = {
         .option("--with-commands", "report command lines too, with their secrets masked")
         .option(
           "--accept <file>",
-          "take jobs as this file allows (default: /etc/ffrtmp/fleet/accept.yaml; without it, none)",
+          "take jobs as this file allows (default: accept.yaml in the directory of the configuration; without it, none)",
         )
-        .option("--agent-state <dir>", "record claims below this directory (default: /var/lib/ffrtmp-fleet)")
+        .option(
+          "--agent-state <dir>",
+          "record claims below this directory (default: state_dir of the configuration, or /var/lib/ffrtmp-fleet)",
+        )
         .option(
           "--runner-state <dir>",
           "read what the runner has started in this directory (default: /var/lib/ffrtmp-runner)",

@@ -29,8 +29,8 @@ import type { NodeFacts } from "./nodeState.ts";
 export interface DispatchFiles {
   /** Root's permission: see `acceptFile`. */
   readonly accept: string;
-  /** The directory of the agent; absent: the usual one. */
-  readonly agentState: string | undefined;
+  /** The directory of the agent. */
+  readonly agentState: string;
   /** The directory of the runner. */
   readonly runnerState: string;
 }

@@ -16,8 +16,7 @@ export interface AgentSettings {
   /** Where root's permission for jobs of the fleet is, and the states of the agent and of the runner. */
   readonly dispatch: {
     readonly accept: string;
-    /** `undefined`: the directory of the service, or the default. */
-    readonly agentState: string | undefined;
+    readonly agentState: string;
     readonly runnerState: string;
   };
 }

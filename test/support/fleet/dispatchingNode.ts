@@ -1,4 +1,12 @@
-import { existsSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import type { AcceptFile } from "../../../src/fleet/dispatch/accept.ts";
 import type { Sandbox } from "../sandbox.ts";
@@ -30,6 +38,7 @@ export class DispatchingNode {
       invite,
     ]);
     if (code !== 0) throw new Error(stderr);
+    appendFileSync(this.#path("fleet/node.yaml"), `state_dir: ${this.#path("agent")}\n`);
     this.#accept = { v: 1, pools: [pool], slots, as: "nobody", trusted: [trusted], signed_templates: false };
     this.accept({});
     writeFileSync(join(templates, "hls.yaml"), 'command: ["true"]\n');
@@ -52,10 +61,6 @@ export class DispatchingNode {
         this.#path("state"),
         "--config",
         this.#path("fleet/node.yaml"),
-        "--accept",
-        this.#path("fleet/accept.yaml"),
-        "--agent-state",
-        this.#path("agent"),
         "--runner-state",
         this.#path("runner"),
       ],
