@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { continueAsAgent } from "../../fleet/agent/newStart.ts";
+import { readLocks } from "../../fleet/dispatch/readLocks.ts";
 import { agentDirectory, NODE_CONFIG_FILE, type NodeConfig, readNodeConfig } from "../../fleet/nodeConfig.ts";
 import { acceptFile, RUNNER_DIRECTORY } from "../../fleet/nodeFiles.ts";
 import { Refusal } from "../../jobs/errors.ts";
@@ -23,10 +24,15 @@ export async function runFleetAgent(flags: AgentFlags): Promise<number> {
   checkAuthority(config);
   const { ledger } = locateState(flags.statePath, process.env);
   const { accept = acceptFile(config.directory), runnerState = RUNNER_DIRECTORY } = flags;
-  const dispatch = { accept, agentState: agentDirectory(config, flags.agentState), runnerState };
+  const dispatch = {
+    accept,
+    agentState: agentDirectory(config, flags.agentState),
+    runnerState,
+    locks: readLocks(accept),
+  };
   const settings = { config, ledger, withCommands: flags.withCommands ?? false, dispatch };
   continueAsAgent(settings);
-  return serveAsAgent(settings);
+  return serveAsAgent(settings, () => readLocks(accept));
 }
 
 /** A file without a certificate would fail each connection, with a reason that names the hub. */

@@ -1,5 +1,3 @@
-import { readdirSync } from "node:fs";
-import { dirname, join } from "node:path";
 import { z } from "zod";
 import { LIMITS, type LimitKey } from "../../limits/table.ts";
 import { ValueFault } from "../../limits/units.ts";
@@ -8,14 +6,8 @@ import { faultInTenant } from "../../policy/tenant.ts";
 import { WORD as JOB_WORD, parseWord as parseJobWord } from "../../policy/word.ts";
 import { isNodeName } from "../nodeConfig.ts";
 import { BUILT_IN, PARAM_NAME, type Param, paramSchema } from "./params.ts";
+import { templateFile } from "./templateFiles.ts";
 import { type ParsedYaml, parseYaml, readTrustedYaml } from "./yamlFile.ts";
-
-const FILE_SUFFIX = ".yaml";
-
-/** Returns the directory of this machine's templates, one file NAME.yaml for each: it is beside root's permission. */
-export function templateDirectory(acceptFile: string): string {
-  return join(dirname(acceptFile), "templates.d");
-}
 
 /** A part of an argument: literal text, or the value of a parameter. */
 export type WordPart = { readonly literal: string } | { readonly param: string };
@@ -85,19 +77,6 @@ const templateSchema = checked(file, checkTemplate).transform(
   }),
 );
 
-/** Returns the names of the templates of this machine, sorted, also of those that cannot be used. */
-export function templateNames(directory: string): string[] {
-  try {
-    return readdirSync(directory)
-      .filter((file) => file.endsWith(FILE_SUFFIX))
-      .map((file) => file.slice(0, -FILE_SUFFIX.length))
-      .filter(isNodeName)
-      .sort();
-  } catch {
-    return [];
-  }
-}
-
 /** Reads the text of a template, as of one that an operator has signed. */
 export function parseTemplate(yaml: string): ParsedYaml<Template> {
   return parseYaml(yaml, templateSchema);
@@ -110,7 +89,7 @@ export function parseTemplate(yaml: string): ParsedYaml<Template> {
 export function readTemplate(name: string, directory: string): Template | undefined {
   // A name with a slash would be a file elsewhere.
   if (!isNodeName(name)) return undefined;
-  return readTemplateFile(join(directory, `${name}${FILE_SUFFIX}`));
+  return readTemplateFile(templateFile(directory, name));
 }
 
 function readTemplateFile(path: string): Template | undefined {

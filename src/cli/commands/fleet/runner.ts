@@ -5,7 +5,8 @@ import { NodeAttemptLedger } from "../../../fleet/dispatch/attemptLedger.ts";
 import { type RunEnd, Runner } from "../../../fleet/dispatch/runner.ts";
 import { SignedTemplates } from "../../../fleet/dispatch/signedTemplates.ts";
 import { claimRecord, runnerRecord, Spool } from "../../../fleet/dispatch/spool.ts";
-import { readTemplate, templateDirectory } from "../../../fleet/dispatch/template.ts";
+import { readTemplate } from "../../../fleet/dispatch/template.ts";
+import { templateDirectory } from "../../../fleet/dispatch/templateFiles.ts";
 import type { StartPlan } from "../../../fleet/dispatch/verify.ts";
 import {
   agentDirectory,
