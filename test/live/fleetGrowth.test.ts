@@ -89,15 +89,16 @@ live(
     await until("all nodes are back", async () => (await hub.run("restore")).code === 0);
     expect(await queueOf(hub)).toEqual(before);
     expect(claimed()).toHaveLength(6);
+    for (const node of nodes) node.accept({ slots: 20 });
     const opened = await servers.reloadFor(() => hub.run("restore", "--finish"));
     expect([opened.code, opened.stderr]).toEqual([0, expect.stringContaining("the queues are open")]);
 
     // Nodes know one address, and are told of the others.
     const [first = ""] = servers.addresses;
     await servers.kill(first);
-    for (const node of nodes) node.accept({ slots: 20 });
-    await until("the jobs that waited are claimed, once", () => claimed().length === JOBS.length);
-    expect(claimed()).toEqual(JOBS.map((id) => `${id}.1`));
+    await persist(hub, "submit", "hls", "--pool", "live", "--id", "movie-late");
+    await until("all jobs are claimed, once", () => claimed().length === JOBS.length + 1);
+    expect(claimed()).toEqual([...JOBS, "movie-late"].map((id) => `${id}.1`));
     await nodes[0]?.run("result-3");
     const all = ["result-1", "result-2", "result-3"];
     await until("all results are at the hub, once", async () => {
