@@ -5,7 +5,7 @@ import { signDocument } from "../src/fleet/messages/signed.ts";
 import { policySubject } from "../src/fleet/messages/subjects.ts";
 import { type Benchmark, progress } from "./lib/benchmark.ts";
 import { FfrtmpUnderTest } from "./lib/ffrtmp.ts";
-import { BenchHub } from "./lib/fleet/benchHub.ts";
+import { BenchHub, POOL } from "./lib/fleet/benchHub.ts";
 import { RING } from "./lib/fleet/messages.ts";
 import { NodeProcesses } from "./lib/fleet/nodeProcesses.ts";
 import { measureAgent } from "./lib/fleet/realAgent.ts";
@@ -48,7 +48,11 @@ export const fleet: Benchmark = {
     progress(`idle for ${seconds} s`);
     const rows = [await measureServer("no job ends", hub, seconds)];
     progress(`the executable's own agent, for ${seconds} s`);
-    const agent = await measureAgent(ffrtmp, hub.invite, seconds);
+    const agent = await measureAgent(ffrtmp, hub.invites.off, seconds);
+    const taking = await measureAgent(ffrtmp, hub.invites.taking, seconds, {
+      pool: POOL,
+      trusted: hub.jobsKey,
+    });
     const perSecond = count * RESULTS_PER_SECOND_OF_A_NODE;
     progress(`${Math.round(perSecond)} results/s for ${seconds} s`);
     nodes.endJobs(perSecond);
@@ -75,7 +79,17 @@ export const fleet: Benchmark = {
         ]),
       ),
       "",
-      `An agent whose jobs neither start nor end: ${megabytes(agent.memory.privateDirty)} MB private dirty, ${agent.cpuMsPerMinute.toFixed(0)} ms of CPU a minute.`,
+      markdownTable(
+        ["an agent whose jobs neither start nor end", "MB private dirty", "ms of CPU a minute"],
+        [
+          ["without jobs of the fleet", agent] as const,
+          ["which takes jobs of the fleet", taking] as const,
+        ].map(([name, { memory, cpuMsPerMinute }]) => [
+          name,
+          megabytes(memory.privateDirty),
+          cpuMsPerMinute.toFixed(0),
+        ]),
+      ),
       "",
       target(
         `at most ${MOST_CORE_SHARE * 100} % of a core: ${percent(busy.coreShare)}`,
@@ -97,6 +111,10 @@ export const fleet: Benchmark = {
       target(
         `the agent at most ${MOST_AGENT_KB / 1024} MB private: ${megabytes(agent.memory.privateDirty)}`,
         agent.memory.privateDirty <= MOST_AGENT_KB,
+      ),
+      target(
+        `the same where it takes jobs: ${megabytes(taking.memory.privateDirty)}`,
+        taking.memory.privateDirty <= MOST_AGENT_KB,
       ),
     ].join("\n");
   },

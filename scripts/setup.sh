@@ -85,37 +85,45 @@ need_slurm() {
   rm -rf "$work"
 }
 
-# Puts nats-server 2.11 or later into ~/.cache/ffrtmp. Debian 12 and 13 have older ones, so it comes from unstable, by a
-# configuration of apt that is not the system's: no later installation takes a package from there.
+# Puts nats-server 2.11 or later into ~/.cache/ffrtmp, and as nats-server-2.10 the one of Debian 13, which is a hub that hands
+# out no jobs. Debian 12 has an older one, and only unstable has 2.11.
 need_nats_server() {
-  local directory=$HOME/.cache/ffrtmp work mirror program
-  for program in "$directory/nats-server" nats-server /usr/sbin/nats-server; do
-    if has_nats_version "$program"; then return 0; fi
+  local program found=
+  for program in "$HOME/.cache/ffrtmp/nats-server" nats-server /usr/sbin/nats-server; do
+    if has_nats_version "$program" 2.11; then found=$program; fi
   done
-  begin_fetch "nats-server 2.11 or later" || return 0
+  if [ -z "$found" ]; then fetch_nats_server nats-server unstable 2.11; fi
+  if [ ! -x "$HOME/.cache/ffrtmp/nats-server-2.10" ]; then fetch_nats_server nats-server-2.10 trixie 2.10; fi
+}
+
+# fetch_nats_server FILE SUITE OLDEST: takes nats-server out of a suite of Debian, by a configuration of apt that is not the
+# system's: no later installation takes a package from there
+fetch_nats_server() {
+  local file=$HOME/.cache/ffrtmp/$1 suite=$2 oldest=$3 work mirror
+  begin_fetch "nats-server $oldest or later" || return 0
   mkdir -p "$work/etc/apt.conf.d" "$work/etc/preferences.d" "$work/state/lists/partial" "$work/cache/archives/partial"
   # The machine's own mirror: the one of the first archive with the component main.
   mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Component: main' 2>/dev/null |
     grep -v -e security -e ubuntu | head -n 1)
-  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${mirror:-http://deb.debian.org/debian/} unstable main" \
+  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${mirror:-http://deb.debian.org/debian/} $suite main" \
     >"$work/etc/sources.list"
   local apt=(apt-get -qq -o "Dir::Etc=$work/etc" -o "Dir::State=$work/state" -o "Dir::Cache=$work/cache")
   # dpkg's database stays the system's, which the download does not change.
   if (cd "$work" && "${apt[@]}" update && "${apt[@]}" download nats-server && dpkg-deb -x nats-server_*.deb .) >"$work/log" 2>&1 &&
-    has_nats_version "$work/usr/sbin/nats-server"; then
-    mv "$work/usr/sbin/nats-server" "$directory/nats-server"
+    has_nats_version "$work/usr/sbin/nats-server" "$oldest"; then
+    mv "$work/usr/sbin/nats-server" "$file"
   else
-    echo "apt-get cannot download nats-server 2.11 or later from Debian unstable: tests that need it are skipped"
+    echo "apt-get cannot download nats-server $oldest or later from Debian $suite: tests that need it are skipped"
     sed 's/^/  /' "$work/log" | tail -n 3
   fi
   rm -rf "$work"
 }
 
-# has_nats_version PROGRAM: reports whether it is nats-server 2.11 or later
+# has_nats_version PROGRAM OLDEST: reports whether it is nats-server of this version or a later one
 has_nats_version() {
   local version
   version=$("$1" --version 2>/dev/null | sed -n 's/^nats-server: v//p')
-  [ -n "$version" ] && [ "$(printf '%s\n' 2.11 "$version" | sort -V | head -n 1)" = 2.11 ]
+  [ -n "$version" ] && [ "$(printf '%s\n' "$2" "$version" | sort -V | head -n 1)" = "$2" ]
 }
 
 # begin_fetch NAME: makes the directory $work for packages, and the one in ~/.cache; fails where there is no apt

@@ -39,7 +39,14 @@ export const DISPATCH_COMMANDS: Record<string, CommandDefinition> = {
     description: "start the jobs that the agent of this machine has claimed, until it is stopped",
     define: (command) =>
       addAcceptOption(addStateOption(command), "take what this file allows")
-        .option("--agent-state <dir>", "read claims below this directory (default: /var/lib/ffrtmp-fleet)")
+        .option(
+          "--config <file>",
+          "read from this file where the agent has its directory (default: /etc/ffrtmp/fleet/node.yaml)",
+        )
+        .option(
+          "--agent-state <dir>",
+          "read claims below this directory (default: state_dir of the configuration, or /var/lib/ffrtmp-fleet)",
+        )
         .option("--runner-state <dir>", "record starts in this directory (default: /var/lib/ffrtmp-runner)")
         .addHelpText("after", RUNNER_NOTE),
     load: async () => (await import("./commands/fleet/runner.ts")).runFleetRunner,
@@ -56,8 +63,18 @@ export const DISPATCH_COMMANDS: Record<string, CommandDefinition> = {
             .option(
               "--key <file>",
               "sign with the key in this file (default: jobs.nk beside the keys of the fleet)",
+            )
+            .option(
+              "--replace <serial>",
+              "replace this one, of another operator: see ffrtmp fleet template show",
+              wholeNumber(1, Number.MAX_SAFE_INTEGER),
             ),
         load: async () => (await import("./commands/fleet/templatePush.ts")).pushTemplate,
+      },
+      show: {
+        description: "print a template that the hub has",
+        define: (command) => addDirOption(command).argument("<name>", "name of the template"),
+        load: async () => (await import("./commands/fleet/templateShow.ts")).showTemplate,
       },
       check: {
         description: "check a template, and print what it would execute, one argument on each line",

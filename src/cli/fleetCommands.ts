@@ -18,6 +18,11 @@ and listens nowhere. Where root accepts jobs of the fleet, it claims them and
 records the claims; the runner starts them. Its end, and that of the hub,
 change nothing for a job.`;
 
+const GROW_NOTE = `
+While the hub runs, this closes the queues of jobs, saves the streams of the hub
+and makes the files of its servers. Then it says what to do with them. Results
+and reports that the hub gets meanwhile are sent to it again by the nodes.`;
+
 /** Commands for many machines. Those that read the hub need the operator's keys; `join` is for the machine that becomes a node. */
 const COMMANDS: Record<string, CommandDefinition> = {
   init: {
@@ -44,6 +49,14 @@ const COMMANDS: Record<string, CommandDefinition> = {
         wholeNumber(1, 5),
       ),
     load: async () => (await import("./commands/fleet/setup.ts")).setUp,
+  },
+  grow: {
+    description: "make a hub of three servers, or of five, of one with one server: it keeps all that it has",
+    define: (command) =>
+      addDirOption(command)
+        .argument("<hub>", "addresses of all its servers, with commas; the present one is the first")
+        .addHelpText("after", GROW_NOTE),
+    load: async () => (await import("./commands/fleet/grow.ts")).grow,
   },
   invite: {
     description: "add a node, and print the invite with which a machine joins as this node",
@@ -85,9 +98,12 @@ const COMMANDS: Record<string, CommandDefinition> = {
         .option("--with-commands", "report command lines too, with their secrets masked")
         .option(
           "--accept <file>",
-          "take jobs as this file allows (default: /etc/ffrtmp/fleet/accept.yaml; without it, none)",
+          "take jobs as this file allows (default: accept.yaml in the directory of the configuration; without it, none)",
         )
-        .option("--agent-state <dir>", "record claims below this directory (default: /var/lib/ffrtmp-fleet)")
+        .option(
+          "--agent-state <dir>",
+          "record claims below this directory (default: state_dir of the configuration, or /var/lib/ffrtmp-fleet)",
+        )
         .option(
           "--runner-state <dir>",
           "read what the runner has started in this directory (default: /var/lib/ffrtmp-runner)",
@@ -151,7 +167,7 @@ const COMMANDS: Record<string, CommandDefinition> = {
 
 /** The headings of `ffrtmp fleet --help`, with their commands in order. */
 const GROUPS: Record<string, readonly string[]> = {
-  "Set up the hub and its nodes:": ["init", "up", "setup", "invite", "revoke", "restore"],
+  "Set up the hub and its nodes:": ["init", "up", "setup", "grow", "invite", "revoke", "restore"],
   "On a node:": ["join", "agent", "resend", "trust", "accept", "runner"],
   "See nodes, jobs and results:": ["ps", "jobs", "results", "sla"],
   "Control nodes:": ["policy", "ring", "cordon", "uncordon", "drain", "key"],

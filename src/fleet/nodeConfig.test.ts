@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { stringify } from "yaml";
-import { type NodeConfigFile, readNodeConfig } from "./nodeConfig.ts";
+import { agentDirectory, type NodeConfigFile, readNodeConfig } from "./nodeConfig.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "ffrtmp-test-"));
 const file = join(directory, "node.yaml");
@@ -40,7 +40,8 @@ test("a node's configuration is read with the paths of its files beside it", () 
   expect(readWith({ ring: "canary", directory: "/srv/fleet", state_dir: "agent" })).toMatchObject({
     ring: "canary",
     directory: "/srv/fleet",
-    stateDirectory: join(directory, "agent"),
+    // The agent can read a copy of the file elsewhere.
+    stateDirectory: "/srv/fleet/agent",
   });
   expect(readWith({ labels: undefined, pools: undefined, ca_file: undefined })).toMatchObject({
     labels: {},
@@ -78,4 +79,17 @@ test("each fault of a configuration is named with its key", () => {
   writeFileSync(file, "v: 1\nnode: [");
   expect(() => readNodeConfig(file)).toThrow(`${file}, line 2 is not YAML`);
   expect(() => readNodeConfig(`${file}.none`)).toThrow("no such file");
+});
+
+test("the directory of the agent is the configured one, and an option does not name another", () => {
+  const configured = { stateDirectory: "/srv/agent" };
+  expect(agentDirectory(configured, undefined)).toBe("/srv/agent");
+  expect(agentDirectory(configured, "/srv/agent/")).toBe("/srv/agent");
+  expect(() => agentDirectory(configured, "/srv/other")).toThrow(
+    "is not the state_dir of this node's configuration",
+  );
+  for (const usual of [undefined, { stateDirectory: "/var/lib/ffrtmp-fleet" }]) {
+    expect(agentDirectory(usual, undefined)).toBe("/var/lib/ffrtmp-fleet");
+    expect(agentDirectory(usual, "/srv/other")).toBe("/srv/other");
+  }
 });

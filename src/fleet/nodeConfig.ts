@@ -52,7 +52,7 @@ const nodeConfig = z
     ring: token.default(DEFAULT_RING),
     /** Root's directory, with what this node accepts. Absent: that of this file. The agent may read a copy of this file. */
     directory: z.string().min(1).optional(),
-    /** The agent's directory. */
+    /** The agent's directory. A relative path begins at root's. */
     state_dir: z.string().min(1).default(AGENT_DIRECTORY),
   })
   .transform(({ nkey_file: nkeyFile, ca_file: caFile, state_dir: stateDirectory, ...rest }) => ({
@@ -70,14 +70,35 @@ export type NodeConfig = z.output<typeof nodeConfig> & { directory: string };
 export function readNodeConfig(file: string): NodeConfig {
   const config = parseFile(file, readConfigText(file));
   const from = dirname(file);
-  const { nkeyFile, caFile, directory = ".", stateDirectory } = config;
+  const { nkeyFile, caFile, stateDirectory } = config;
+  const directory = resolve(from, config.directory ?? ".");
   return {
     ...config,
-    directory: resolve(from, directory),
-    stateDirectory: resolve(from, stateDirectory),
+    directory,
+    // Not of the file: `ffrtmp watch` reads the original, and the agent a copy in another directory.
+    stateDirectory: resolve(directory, stateDirectory),
     nkeyFile: resolve(from, nkeyFile),
     caFile: caFile === undefined ? undefined : resolve(from, caFile),
   };
+}
+
+/**
+ * Returns the directory of the agent, in which its claims are, for the agent and for the runner. `named`: the option --agent-state.
+ * Throws a Refusal where the option and the configuration name different ones: then one of the programs would look elsewhere.
+ */
+export function agentDirectory(
+  config: Pick<NodeConfig, "stateDirectory"> | undefined,
+  named: string | undefined,
+): string {
+  const configured = config?.stateDirectory ?? AGENT_DIRECTORY;
+  if (named === undefined) return configured;
+  const directory = resolve(named);
+  if (configured !== AGENT_DIRECTORY && configured !== directory)
+    throw new Refusal(
+      `--agent-state ${named} is not the state_dir of this node's configuration, ${configured}`,
+      "leave the option out; agent, runner and watch use the configured one",
+    );
+  return directory;
 }
 
 function readConfigText(file: string): string {

@@ -181,6 +181,9 @@ export const queuedJobJson = z
     submitted: time("when it was submitted, by the clock of the hub; `null`: not known"),
     by: text("the user and machine that submitted it, as they name themselves"),
     labels,
+    waiting: text(
+      "why no node claims it now, by the last reports of the nodes; `null`: a node may, that is not known, or it is not `offered`",
+    ),
     attempts: described(z.array(attemptJson), "its attempts, in their order"),
   })
   .meta({ id: "FleetQueuedJob", description: "A job that was submitted to a fleet." });

@@ -187,7 +187,7 @@ testWithHub("a node drains: the jobs of the fleet end by themselves, and others 
   expect(isRunning(other)).toBe(true);
 });
 
-testWithHub("what claims jobs obeys the cordon that the node reports, wherever its claims are", async () => {
+testWithHub("what claims jobs obeys the cordon that the node reports", async () => {
   const hub = await FleetHub.start(sandbox());
   const node = await PolicyNode.join(sandbox(), hub, "edge-1");
   sandbox().adoptState(node.state);
@@ -199,7 +199,11 @@ testWithHub("what claims jobs obeys the cordon that the node reports, wherever i
   const accept = `${node.etc}/accept.yaml`;
   const trusted = [createSigningKey().publicKey];
   writeFileSync(accept, JSON.stringify({ v: 1, pools: ["live"], slots: 1, as: "nobody", trusted }));
-  await node.startAgent("--accept", accept, "--agent-state", sandbox().path("claims"));
+  const other = ["--config", node.config, "--agent-state", sandbox().path("claims")];
+  const refused = await sandbox().run(["fleet", "agent", ...other, "--state-path", node.state]);
+  expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining("is not the state_dir of")]);
+  // Its permission is found beside the configuration, and its directory in it.
+  await node.startAgent();
   const dispatch = async () => {
     const connection = await hub.admin();
     try {

@@ -366,3 +366,54 @@ testWithHub("a push that a node refuses, or that no node takes, ends with 1", as
   const refused = await hub.run("policy", "push", file, "--key", next, "--wait", "2m");
   expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining("does not trust its signer")]);
 });
+
+limitsTest(
+  "a push waits for its whole time, and fails where too many jobs are in violation on nodes that have the policy",
+  async () => {
+    const hub = await FleetHub.start(sandbox());
+    const canary = await startNode(hub, "edge-1", "--ring", "canary");
+    const other = await startNode(hub, "edge-2");
+    // No machine has this disk.
+    const impossible = ["--io-max", "4095:77 rbps=1M"];
+    const end = (node: PolicyNode, isCompliant: boolean) =>
+      sandbox().run([
+        ...["run", "--state-path", node.state, "--sla-eligible"],
+        ...(isCompliant ? [] : impossible),
+        ...["--", "true"],
+      ]);
+    const text = harmless("first");
+    writeFileSync(file, text);
+    const push = (...flags: string[]) => hub.run("policy", "push", file, "--ring", "canary", ...flags);
+
+    expect(await push("--max-violations", "1%")).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("--max-violations is about the time of --wait"),
+    });
+    // Jobs from before, and those of other rings, say nothing about the policy.
+    await end(canary, false);
+    await until("that result is at the hub", async () => (await hub.must("results")).includes("edge-1"));
+    const good = push("--wait", "25s", "--max-violations", "40%");
+    await canary.untilPolicy({ serial: 1, state: "applied" });
+    for (const isCompliant of [true, false, true]) await end(canary, isCompliant);
+    await end(other, false);
+    const passed = await good;
+    expect([passed.code, passed.stdout]).toEqual([
+      0,
+      expect.stringContaining("the ring canary has taken serial 1: 1 applied; 1 of 3 jobs in violation"),
+    ]);
+
+    writeFileSync(file, harmless("second"));
+    const bad = push("--wait", "10m", "--max-violations", "40%");
+    await canary.untilPolicy({ serial: 2, state: "applied" });
+    for (const isCompliant of [true, false]) await end(canary, isCompliant);
+    const failed = await bad;
+    expect([failed.code, failed.stderr]).toEqual([
+      1,
+      expect.stringMatching(
+        /1 of [12] jobs in violation: more than allowed. To take it back: ffrtmp fleet policy rollback --ring canary/,
+      ),
+    ]);
+    // It does not roll back by itself.
+    await canary.untilPolicy({ serial: 2, state: "applied" });
+  },
+);

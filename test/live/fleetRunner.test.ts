@@ -1,7 +1,9 @@
 import { expect, test } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { stringify } from "yaml";
 import { createSigningKey } from "../../src/fleet/keys/signingKey.ts";
+import type { NodeConfigFile } from "../../src/fleet/nodeConfig.ts";
 import { findUser } from "../../src/linux/proc/userAccount.ts";
 import { lacksRunner, RUN_AS, RunnerNode } from "../support/fleet/runnerNode.ts";
 import { lacksCommand, testIf, until, useSandbox } from "../support/sandbox.ts";
@@ -259,3 +261,26 @@ test("a template is checked, and shows the arguments that it would execute", asy
   expect(faulty.stderr).toContain('hls.yaml:1:11: command[0]: "sh" is a shell');
   expect(faulty.stderr).toContain("hls.yaml:2:1: limit: ");
 });
+
+testIf(lacksRunner())(
+  "the runner reads the claims where the configuration has the agent's directory",
+  async () => {
+    const node = new RunnerNode(sandbox());
+    node.allow();
+    node.claim();
+    const config = join(node.directory, "etc", "node.yaml");
+    const file: NodeConfigFile = {
+      v: 1,
+      node: "edge-1",
+      hub: ["nats://127.0.0.1:4222"],
+      nkey_file: "node.nk",
+    };
+    writeFileSync(config, stringify({ ...file, state_dir: join(node.directory, "agent") }));
+    const args = ["fleet", "runner", "--config", config, "--runner-state", join(node.directory, "runner")];
+    const other = await sandbox().run([...args, "--agent-state", sandbox().path("other")]);
+    expect([other.code, other.stderr]).toEqual([2, expect.stringContaining("is not the state_dir of")]);
+    sandbox().start(args, { stdout: "ignore", stderr: "ignore" });
+    await resultOf(node, "job-1");
+    expect(node.listStarts()).toEqual(["job-1 1"]);
+  },
+);

@@ -12,14 +12,17 @@ import { createNKey } from "../../../src/fleet/keys/nkey.ts";
 import { lacksNatsServer, NATS_SERVER } from "../../../test/support/fleet/natsProgram.ts";
 import { freePort } from "../../../test/support/ports.ts";
 
+/** The pool of the node that takes jobs. */
+export const POOL = "live";
+
 /** A hub as `fleet init` makes it, on the loopback device, with many nodes. Its files and its server end with this object. */
 export class BenchHub implements AsyncDisposable {
   readonly #root = mkdtempSync(join(tmpdir(), "ffrtmp-bench-fleet-"));
   readonly #directory = new FleetDirectory(join(this.#root, "fleet"));
   readonly url: string;
   readonly nodes: readonly { node: string; seed: string }[];
-  /** The invite of one node more. */
-  readonly invite: string;
+  /** The invites of two nodes more: one in no pool, and one in `POOL`. */
+  readonly invites: { readonly off: string; readonly taking: string };
   #server: Bun.Subprocess | undefined;
 
   constructor(count: number) {
@@ -28,16 +31,7 @@ export class BenchHub implements AsyncDisposable {
     const port = freePort();
     this.url = `tls://127.0.0.1:${port}`;
     this.#directory.create([{ host: "127.0.0.1", port }]);
-    const { key } = this.#directory.addNode("one-more");
-    const authority = this.#directory.authority();
-    this.invite = formatInvite({
-      node: "one-more",
-      hub: [this.url],
-      seed: key.seed,
-      authority,
-      pools: [],
-      policyKey: null,
-    });
+    this.invites = { off: this.#invite("one-more", []), taking: this.#invite("another", [POOL]) };
     const keys = Array.from({ length: count }, (_, index) => ({ node: `edge-${index}`, ...createNKey() }));
     this.nodes = keys;
     const { admin, probes, nodes } = this.#directory.read();
@@ -45,6 +39,17 @@ export class BenchHub implements AsyncDisposable {
     const all = [...Object.entries(nodes), ...keys.map((each) => [each.node, userOf(each)] as const)];
     const users = usersConfig({ admin, probes, isClosed: false, nodes: new Map(all) });
     writeFileSync(join(this.#directory.hub, HUB_FILES.users), users);
+  }
+
+  /** The public part of the key that signs jobs. */
+  get jobsKey(): string {
+    return this.#directory.signingKey("jobs").publicKey;
+  }
+
+  #invite(node: string, pools: readonly string[]): string {
+    const { key } = this.#directory.addNode(node, { pools });
+    const authority = this.#directory.authority();
+    return formatInvite({ node, hub: [this.url], seed: key.seed, authority, pools, policyKey: null });
   }
 
   get caFile(): string {
@@ -60,7 +65,7 @@ export class BenchHub implements AsyncDisposable {
   async start(): Promise<void> {
     this.startAgain();
     const admin = await this.admin();
-    await ensureStreams(admin, []);
+    await ensureStreams(admin, [POOL]);
     await admin.close();
   }
 

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { continueAsAgent } from "../../fleet/agent/newStart.ts";
-import { NODE_CONFIG_FILE, type NodeConfig, readNodeConfig } from "../../fleet/nodeConfig.ts";
+import { readLocks } from "../../fleet/dispatch/readLocks.ts";
+import { agentDirectory, NODE_CONFIG_FILE, type NodeConfig, readNodeConfig } from "../../fleet/nodeConfig.ts";
 import { acceptFile, RUNNER_DIRECTORY } from "../../fleet/nodeFiles.ts";
 import { Refusal } from "../../jobs/errors.ts";
 import { locateState } from "../../ledger/location.ts";
@@ -22,11 +23,16 @@ export async function runFleetAgent(flags: AgentFlags): Promise<number> {
   readSeed(config);
   checkAuthority(config);
   const { ledger } = locateState(flags.statePath, process.env);
-  const { accept = acceptFile(), agentState, runnerState = RUNNER_DIRECTORY } = flags;
-  const dispatch = { accept, agentState, runnerState };
+  const { accept = acceptFile(config.directory), runnerState = RUNNER_DIRECTORY } = flags;
+  const dispatch = {
+    accept,
+    agentState: agentDirectory(config, flags.agentState),
+    runnerState,
+    locks: readLocks(accept),
+  };
   const settings = { config, ledger, withCommands: flags.withCommands ?? false, dispatch };
   continueAsAgent(settings);
-  return serveAsAgent(settings);
+  return serveAsAgent(settings, () => readLocks(accept));
 }
 
 /** A file without a certificate would fail each connection, with a reason that names the hub. */

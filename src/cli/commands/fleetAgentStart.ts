@@ -2,9 +2,11 @@ import { existsSync } from "node:fs";
 import { FleetAgent } from "../../fleet/agent/agent.ts";
 import { DispatchOnDemand } from "../../fleet/agent/dispatchOnDemand.ts";
 import { DocumentKeeper } from "../../fleet/agent/documentKeeper.ts";
-import type { AgentSettings } from "../../fleet/agent/newStart.ts";
+import { type AgentSettings, beginAgain } from "../../fleet/agent/newStart.ts";
 import { NodeLedger } from "../../fleet/agent/nodeLedger.ts";
 import { type NodeFacts, readMachine } from "../../fleet/agent/nodeState.ts";
+import { RootsLocks } from "../../fleet/agent/rootsLocks.ts";
+import type { Locks } from "../../fleet/dispatch/locks.ts";
 import { readSecret } from "../../fleet/keys/privateFile.ts";
 import { isUserSeed } from "../../fleet/keys/userKey.ts";
 import type { NodeConfig } from "../../fleet/nodeConfig.ts";
@@ -22,8 +24,14 @@ const SETTLED_MS = 5000;
 
 export const REJOIN = "join the fleet again with ffrtmp fleet join";
 
-/** Is the agent of a node until a signal stops it. It loads little: it has 8 MB of memory for itself. Returns the exit code. */
-export async function serveAsAgent(settings: AgentSettings): Promise<number> {
+/**
+ * Is the agent of a node until a signal stops it. It loads little: it has 8 MB of memory for itself. `renew`: how it reads what root
+ * allows after a change; it does not return where that takes a new start. Returns the exit code.
+ */
+export async function serveAsAgent(
+  settings: AgentSettings,
+  renew: () => Locks | undefined = () => void beginAgain(),
+): Promise<number> {
   const { config, ledger: path, withCommands } = settings;
   const seed = readSeed(config);
   denySignals();
@@ -34,7 +42,7 @@ export async function serveAsAgent(settings: AgentSettings): Promise<number> {
   const control = () => documents.control();
   const known = { host, bootId: readBootId(host), config, machine: readMachine(host) };
   const facts = { ...known, withCommands, control };
-  const dispatcher = dispatchOnDemand(facts, ledger, settings);
+  const dispatcher = dispatchOnDemand(facts, ledger, settings, renew);
   const agent = new FleetAgent({ facts, ledger, documents, seed, dispatcher, log: warn });
   const settled = setTimeout(releaseMemory, SETTLED_MS);
   void firstSignal().then(() => agent.stop());
@@ -48,12 +56,14 @@ function dispatchOnDemand(
   facts: NodeFacts,
   ledger: NodeLedger,
   { dispatch }: AgentSettings,
+  renew: () => Locks | undefined,
 ): DispatchOnDemand {
+  const locks = new RootsLocks(dispatch.accept, dispatch.locks, renew);
   return new DispatchOnDemand(
     () => existsSync(dispatch.accept) || existsSync(claimsDirectory(dispatch.agentState)),
     async () => {
       const { createDispatcher } = await import("../../fleet/agent/createDispatcher.ts");
-      return createDispatcher(facts, ledger, dispatch, warn);
+      return createDispatcher(facts, ledger, dispatch, locks, warn);
     },
   );
 }

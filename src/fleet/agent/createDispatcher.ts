@@ -1,12 +1,9 @@
-import { existsSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { join } from "node:path";
-import { Refusal } from "../../jobs/errors.ts";
 import type { Job } from "../../jobs/model/job.ts";
 import { bootIdOf, isOpen } from "../../jobs/model/job.ts";
 import { stampOfLedger } from "../../ledger/readOnly.ts";
-import { readAcceptance } from "../dispatch/accept.ts";
-import { FLEET_LABEL } from "../dispatch/attemptLedger.ts";
-import { keepSignedTemplate } from "../dispatch/signedTemplates.ts";
+import { keepSignedTemplate } from "../dispatch/keptTemplate.ts";
 import {
   type AttemptName,
   claimRecord,
@@ -16,7 +13,8 @@ import {
   settledRecord,
 } from "../dispatch/spool.ts";
 import type { LedgerAttempt } from "../dispatch/standing.ts";
-import { readTemplate, templateDirectory } from "../dispatch/template.ts";
+import { templateDirectory } from "../dispatch/templateFiles.ts";
+import { FLEET_JOB_LABEL } from "../messages/job.ts";
 import type { NodeConfig } from "../nodeConfig.ts";
 import { claimsDirectory } from "../nodeFiles.ts";
 import { cordonFiles, readCordon } from "./cordon.ts";
@@ -24,13 +22,14 @@ import { Dispatcher } from "./dispatcher.ts";
 import type { JobQueue } from "./jobQueue.ts";
 import type { NodeLedger } from "./nodeLedger.ts";
 import type { NodeFacts } from "./nodeState.ts";
+import type { RootsLocks } from "./rootsLocks.ts";
 
 /** Where the parts of dispatch have their files. Root's templates are beside its permission. */
 export interface DispatchFiles {
   /** Root's permission: see `acceptFile`. */
   readonly accept: string;
-  /** The directory of the agent; absent: the usual one. */
-  readonly agentState: string | undefined;
+  /** The directory of the agent. */
+  readonly agentState: string;
   /** The directory of the runner. */
   readonly runnerState: string;
 }
@@ -40,6 +39,7 @@ export function createDispatcher(
   facts: NodeFacts,
   ledger: NodeLedger,
   files: DispatchFiles,
+  locks: RootsLocks,
   log: (text: string) => void,
 ): Dispatcher {
   const { host, bootId, config } = facts;
@@ -60,13 +60,20 @@ export function createDispatcher(
       readLedger: (attempts) => readAttempts(ledger, attempts),
       readRunner: (name) => runner.read(name),
     },
-    accept: () => readAcceptance(files.accept),
+    accept: () => locks.acceptance(),
     cordon: () => cordonOf(config),
-    refuses: ({ template }, _, { signedTemplates }) => lacksTemplate(template, templates, signedTemplates),
+    // The runner looks at the parameters too, with the rights and the view of root, which the agent does not have: an attempt that
+    // it refuses is lost, and can be offered again.
+    refuses: ({ template }, _, { signedTemplates }) => {
+      const fault = locks.faultOfTemplate(template);
+      if (fault !== undefined || signedTemplates) return fault ?? undefined;
+      return `there is no template ${template} in ${templates}`;
+    },
     bringTemplate: async (queue, { template }, { signedTemplates }) =>
-      signedTemplates && !existsSync(join(templates, `${template}.yaml`))
+      signedTemplates && locks.faultOfTemplate(template) === undefined
         ? bringTemplate(queue, template, join(claims, "..", "templates"))
         : undefined,
+    templates: () => locks.templates,
     evidenceStamp: () => `${stampOfLedger(ledger.path)} ${changeTimeOf(files.runnerState)}`,
     log,
   });
@@ -75,21 +82,6 @@ export function createDispatcher(
 function cordonOf(config: NodeConfig): string | undefined {
   const cordon = readCordon(config.node, cordonFiles(config));
   return cordon === undefined ? undefined : `${cordon.reason} (by ${cordon.by})`;
-}
-
-/**
- * The runner looks at the parameters too, with the rights and the view of root, which the agent does not have: an attempt that the
- * runner refuses is lost, and can be offered again.
- */
-function lacksTemplate(name: string, directory: string, canBeBrought: boolean): string | undefined {
-  try {
-    return readTemplate(name, directory) === undefined && !canBeBrought
-      ? `there is no template ${name} in ${directory}`
-      : undefined;
-  } catch (error) {
-    if (error instanceof Refusal) return error.message;
-    throw error;
-  }
 }
 
 /** Brings a template that an operator has signed, which root has not. The runner verifies it. */
@@ -110,7 +102,7 @@ function readAttempts(
     for (const { id, job: name } of attempts) {
       const last = outbox.lastWithId(id);
       // Another job can have such an id.
-      if (last?.job.labels[FLEET_LABEL] !== name) continue;
+      if (last?.job.labels[FLEET_JOB_LABEL] !== name) continue;
       const attempt = describe(last.job, last.result?.ending);
       if (attempt !== undefined) found.set(id, attempt);
     }

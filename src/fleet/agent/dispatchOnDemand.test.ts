@@ -25,12 +25,13 @@ it("a dispatcher is loaded when root allows jobs, and serves each connection fro
   // It has looked, and knows that there is nothing.
   expect(dispatch.report).toEqual({
     capacity: null,
+    accepts: null,
     dispatch: { state: "off", why: null },
     claims: { known: 0, confirmed: null },
   });
   isWanted = true;
   // Claims that are not read yet are not none.
-  expect(dispatch.report).toEqual({ capacity: null, dispatch: { state: "off", why: null } });
+  expect(dispatch.report).toEqual({ capacity: null, accepts: null, dispatch: { state: "off", why: null } });
   dispatch.wake();
   await first;
   expect([loads, served, dispatch.report]).toEqual([1, 1, LOADED]);

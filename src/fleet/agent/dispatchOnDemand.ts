@@ -3,7 +3,7 @@ import type { DispatchReport } from "./nodeState.ts";
 
 /** How soon root's permission is noticed. */
 const LOOK_INTERVAL_MS = 10_000;
-const OFF: DispatchReport = { capacity: null, dispatch: { state: "off", why: null } };
+const OFF: DispatchReport = { capacity: null, accepts: null, dispatch: { state: "off", why: null } };
 
 /** The state of a connection, for the dispatcher. */
 export interface DispatchConnection {

@@ -111,6 +111,7 @@ function serve(
     accept: () => ACCEPTANCE,
     cordon: () => undefined,
     refuses: () => undefined,
+    templates: () => ["sleep", "thumb"],
     evidenceStamp: () => String(runner.size),
     log: (line) => lines.push(line),
     ...options,

@@ -17,6 +17,8 @@ const IDLE_INTERVAL_MS = 10_000;
 const COMPARE_INTERVAL_MS = 300_000;
 /** Each request that waits is a subscription, and the hub allows a node 20 of them. */
 const MAX_WAITING = 10;
+/** The names of templates in a report, of 63 characters each. */
+const MAX_TEMPLATES = 100;
 /** The pause of a queue that gives an error, such as one that does not exist. */
 const QUEUE_RETRY_MS = 10_000;
 
@@ -34,6 +36,8 @@ export interface DispatcherOptions {
    * not needed. Absent: no template comes from the hub.
    */
   bringTemplate?(queue: JobQueue, job: JobBody, acceptance: Acceptance): Promise<string | undefined>;
+  /** Returns the names of root's templates, sorted. */
+  templates(): readonly string[];
   /** Changes when the ledger or a record of the runner does. */
   evidenceStamp(): string;
   log(text: string): void;
@@ -60,7 +64,7 @@ export class Dispatcher implements AgentDispatch {
   #generation = 0;
   /** When the hub was last seen to have all claims of this node. */
   #confirmed: string | null = null;
-  #report: DispatchReport = { capacity: null, dispatch: { state: "off", why: null } };
+  #report: DispatchReport = { capacity: null, accepts: null, dispatch: { state: "off", why: null } };
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
@@ -306,7 +310,18 @@ export class Dispatcher implements AgentDispatch {
       acceptance === undefined
         ? null
         : { slots: acceptance.slots, free: this.#freeOf(acceptance), claimed: this.#claims.count };
-    this.#report = { capacity, dispatch };
+    this.#report = { capacity, accepts: this.#describe(acceptance), dispatch };
+  }
+
+  #describe(acceptance: Acceptance | undefined): DispatchReport["accepts"] {
+    if (acceptance === undefined) return null;
+    const names = this.#options.templates();
+    return {
+      pools: [...acceptance.pools],
+      templates: names.slice(0, MAX_TEMPLATES),
+      more: Math.max(0, names.length - MAX_TEMPLATES),
+      signed_templates: acceptance.signedTemplates,
+    };
   }
 
   async #pause(): Promise<void> {

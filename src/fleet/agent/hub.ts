@@ -10,6 +10,7 @@ import {
   type NatsConnection,
   RequestError,
 } from "@nats-io/nats-core";
+import type { SubscriptionImpl } from "@nats-io/nats-core/internal";
 import type { Head } from "../chain/chain.ts";
 import type { ChainHub } from "../chain/sender.ts";
 import { connect } from "../client/connect.ts";
@@ -102,7 +103,7 @@ export class Hub implements ChainHub, DocumentHub {
         on.return();
       } else if (status.type === "error") {
         if (isKeyRefused(status.error)) await this.close();
-        else on.error(status.error);
+        else on.error(explainRight(status.error));
       }
     }
     this.#isConnected = false;
@@ -216,6 +217,8 @@ export class Hub implements ChainHub, DocumentHub {
       max: 1,
       callback: (error, message) => (error === null ? answer.resolve(message) : answer.reject(error)),
     });
+    // By it, the client finds whose request the server has refused.
+    (subscription as SubscriptionImpl).requestSubject = subject;
     const timer = setTimeout(() => answer.resolve(undefined), timeoutMs);
     try {
       this.#connection.publish(subject, text, { reply: inbox });
@@ -234,6 +237,21 @@ export function isKeyRefused(error: unknown): boolean {
     error instanceof errors.UserAuthenticationExpiredError ||
     (error instanceof Error && /authorization violation/i.test(error.message))
   );
+}
+
+/** The message of the client names a subject, and neither the reason nor what to do. */
+function explainRight(error: Error): Error {
+  if (!(error instanceof errors.PermissionViolationError)) return error;
+  return new Error(
+    `this node may not use ${error.subject}: its rights are of an earlier release, or of another invite. ` +
+      "On the operator's machine: ffrtmp fleet setup; and a new invite: ffrtmp fleet invite NODE --renew",
+    { cause: error },
+  );
+}
+
+/** Returns true where the hub does not let this node send a request. */
+export function isForbidden(error: unknown): boolean {
+  return error instanceof errors.PermissionViolationError;
 }
 
 function lossError(): Error {

@@ -14,7 +14,7 @@ import {
   retrySubject,
   templateRequest,
 } from "../messages/subjects.ts";
-import { type Hub, NOT_FOUND, type PubAck, SENT_AT } from "./hub.ts";
+import { type Hub, isForbidden, NOT_FOUND, type PubAck, SENT_AT } from "./hub.ts";
 
 // The agent speaks to JetStream in requests and headers, with the client's core alone. Source of the subjects and their answers:
 // https://docs.nats.io/reference/reference-protocols/nats_api_reference
@@ -80,12 +80,16 @@ export class JobQueue implements ClaimHub {
     const text = JSON.stringify({ batch: 1, expires: PULL_WAIT_MS * 1e6 });
     const timeoutMs = PULL_WAIT_MS + PULL_GRACE_MS;
     const subject = `$JS.API.CONSUMER.MSG.NEXT.${JOBS}.${pool}`;
-    const message = await this.#hub.requestMessage(subject, text, timeoutMs);
+    const message = await this.#hub.requestMessage(subject, text, timeoutMs).catch((error: unknown) => {
+      throw isForbidden(error) ? new Error(closedText(pool)) : error;
+    });
     const { code = 0, description } = message?.headers ?? {};
     // There was none. Others, such as 409: the queue was changed, or the server stops.
     if (message === undefined || code === NOT_FOUND || code === REQUEST_TIMEOUT) return undefined;
     if (code === NO_RESPONDERS)
-      throw new Error(`the hub has no queue for the pool ${pool}, or keeps it closed to this node`);
+      throw new Error(
+        `the hub has no queue for the pool ${pool}. On the operator's machine: ffrtmp fleet setup`,
+      );
     if (code !== 0) throw new Error(`the queue of the pool ${pool} gives no job: ${code} ${description}`);
     return this.#deliver(pool, message);
   }
@@ -186,6 +190,13 @@ export class JobQueue implements ClaimHub {
       discard: (why) => say(`+TERM ${why}`),
     };
   }
+}
+
+function closedText(pool: string): string {
+  return (
+    `the hub keeps the queue of the pool ${pool} closed to this node: all queues are closed while it is restored ` +
+    "(ffrtmp fleet restore), or the invite of this node names other pools (ffrtmp fleet invite NODE --renew --pool POOL)"
+  );
 }
 
 /** Between the half and the whole, so that the offers that a node leaves do not stay together. */

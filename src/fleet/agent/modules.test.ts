@@ -17,6 +17,17 @@ function packagesOf(entry: string): Map<string, string> {
   return packages;
 }
 
+test("one that takes jobs has loaded none of them either", () => {
+  expect([...packagesOf("src/fleet/agent/createDispatcher.ts").keys()].sort()).toEqual([
+    "@nats-io/nats-core",
+    "@nats-io/nats-core/internal",
+    "bun:sqlite",
+    "node:fs",
+    "node:path",
+    "zod/mini",
+  ]);
+});
+
 test("a waiting agent has loaded none of the packages that take MBs of its memory", () => {
   const packages = packagesOf("src/cli/commands/fleetAgentStart.ts");
   expect([...packages.keys()].sort()).toEqual([

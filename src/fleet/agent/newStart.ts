@@ -1,6 +1,7 @@
 import { version } from "../../../package.json";
 import { readWordsFile } from "../../sys/files.ts";
 import { executeAgain } from "../../sys/ownProcess.ts";
+import type { Locks } from "../dispatch/locks.ts";
 import type { NodeConfig } from "../nodeConfig.ts";
 
 /** The variable that tells a new start of this program that it is the agent, and for which node. src/main.ts reads its name too. */
@@ -16,9 +17,10 @@ export interface AgentSettings {
   /** Where root's permission for jobs of the fleet is, and the states of the agent and of the runner. */
   readonly dispatch: {
     readonly accept: string;
-    /** `undefined`: the directory of the service, or the default. */
-    readonly agentState: string | undefined;
+    readonly agentState: string;
     readonly runnerState: string;
+    /** What root allows, as the first start has read it. */
+    readonly locks: Locks;
   };
 }
 
@@ -31,6 +33,16 @@ export function continueAsAgent(settings: AgentSettings): void {
   const variable = new TextEncoder().encode(text);
   if (variable.length >= MAX_VARIABLE_BYTES) return;
   executeAgain(readWordsFile("/proc/self/cmdline"), [...readWordsFile("/proc/self/environ"), variable]);
+}
+
+/** Begins again with a first start, which reads all files anew. execve(2) keeps the PID. Returns if that is not possible. */
+export function beginAgain(): void {
+  const prefix = Buffer.from(`${AGENT_VARIABLE}=`);
+  // The environment of this start, as it began.
+  const environment = readWordsFile("/proc/self/environ").filter(
+    (word) => !Buffer.from(word.subarray(0, prefix.length)).equals(prefix),
+  );
+  executeAgain(readWordsFile("/proc/self/cmdline"), environment);
 }
 
 /** Returns the settings, once; `undefined` in a first start, and in one of another release, after an upgrade at that moment. */

@@ -30,7 +30,7 @@ export interface SenderState {
 }
 
 /** The part of the report that the dispatcher makes. */
-export type DispatchReport = Pick<NodeMessage, "capacity" | "dispatch" | "claims">;
+export type DispatchReport = Pick<NodeMessage, "capacity" | "dispatch" | "claims" | "accepts">;
 
 /** The parts of a node's state that change only with the machine. */
 export interface NodeFacts {

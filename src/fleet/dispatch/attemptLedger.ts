@@ -1,9 +1,7 @@
 import { Ledger, RETIRED } from "../../ledger/ledger.ts";
 import { NotWritten } from "../../ledger/store.ts";
+import { FLEET_JOB_LABEL } from "../messages/job.ts";
 import { type AttemptLedger, type Fate, LedgerTrouble } from "./runner.ts";
-
-/** The label of the jobs that the runner starts. */
-export const FLEET_LABEL = "fleet_job";
 
 /** The ledger of this machine, opened for each question: it can be replaced at any time. */
 export class NodeAttemptLedger implements AttemptLedger {
@@ -31,7 +29,7 @@ export class NodeAttemptLedger implements AttemptLedger {
 
   countRunning(): number {
     return this.#use(
-      (ledger) => ledger.openJobs().filter(({ labels }) => Object.hasOwn(labels, FLEET_LABEL)).length,
+      (ledger) => ledger.openJobs().filter(({ labels }) => Object.hasOwn(labels, FLEET_JOB_LABEL)).length,
     );
   }
 

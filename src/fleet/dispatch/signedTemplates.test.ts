@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createSigningKey } from "../keys/signingKey.ts";
 import { signDocument } from "../messages/signed.ts";
-import { keepSignedTemplate, SignedTemplates } from "./signedTemplates.ts";
+import { keepSignedTemplate } from "./keptTemplate.ts";
+import { SignedTemplates } from "./signedTemplates.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "ffrtmp-test-"));
 afterAll(() => rmSync(directory, { recursive: true }));

@@ -1,5 +1,4 @@
-import { mkdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { readFileSync } from "node:fs";
 import { z } from "zod";
 import { Refusal } from "../../jobs/errors.ts";
 import { describeErrno, errnoOf } from "../../sys/errno.ts";
@@ -9,6 +8,7 @@ import { isDocumentFault, openDocument } from "../messages/signed.ts";
 import { templateBody } from "../messages/template.ts";
 import { isNodeName } from "../token.ts";
 import { readForeign, writeWhole } from "../trust/durableFile.ts";
+import { signedTemplateFile } from "./keptTemplate.ts";
 import { parseTemplate, type Template } from "./template.ts";
 import { describeFaults } from "./yamlFile.ts";
 
@@ -16,17 +16,6 @@ const FILE_MODE = 0o640;
 
 /** The highest serial of each template that was used on this machine. */
 const serialsFile = z.record(z.string(), z.number());
-
-/** Returns where the agent puts the document with a template. */
-function signedTemplateFile(directory: string, name: string): string {
-  return join(directory, `${name}.json`);
-}
-
-/** Writes what the hub has sent, for the runner to verify. A reader finds the old document or the new one. */
-export function keepSignedTemplate(directory: string, name: string, text: string): void {
-  mkdirSync(directory, { recursive: true, mode: 0o750 });
-  writeWhole(signedTemplateFile(directory, name), text, FILE_MODE);
-}
 
 /** The templates that an operator has signed, as the agent has stored them, which is not trusted. */
 export class SignedTemplates {

@@ -1,10 +1,10 @@
 import { closeSync, constants, fsyncSync, mkdirSync, openSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod/mini";
 import { errnoOf } from "../../sys/errno.ts";
 import { attemptId, lossMessage, MAX_ATTEMPTS } from "../messages/job.ts";
 import { signedDocument } from "../messages/signed.ts";
-import { isNodeName } from "../nodeConfig.ts";
+import { isNodeName } from "../token.ts";
 import { readForeign, writeWhole } from "../trust/durableFile.ts";
 
 // The agent and the runner share no memory and no socket: each has a directory of its own with one file per attempt, and only
@@ -15,7 +15,7 @@ const [DIRECTORY_MODE, FILE_MODE] = [0o750, 0o640];
 /** A signed job is a part of a message, which has at most 256 KiB. JSON in JSON doubles each quote and backslash. */
 const MAX_BYTES = 1024 * 1024;
 
-const attempt = z.number().int().min(1).max(MAX_ATTEMPTS);
+const attempt = z.int().check(z.minimum(1), z.maximum(MAX_ATTEMPTS));
 
 /** One attempt of a job, as the agent records it before it asks the hub for the claim, and after the hub has granted it. */
 export const claimRecord = z.object({
@@ -28,17 +28,17 @@ export const claimRecord = z.object({
   /** By which the node knows the claim as its own. */
   claim_id: z.string(),
   /** The number of the claim in the stream CLAIMS; `null`: it is not confirmed. */
-  claim_seq: z.number().int().positive().nullable().default(null),
+  claim_seq: z._default(z.nullable(z.int().check(z.positive())), null),
   /** The boot in which this state was recorded. */
   boot_id: z.string(),
   at: z.iso.datetime(),
 });
 
 /** An attempt that has ended here, as the agent remembers it for a hub that was restored from an older backup. */
-export const settledRecord = claimRecord.extend({
+export const settledRecord = z.extend(claimRecord, {
   state: z.literal("settled"),
   /** The statement of its loss; `null`: it has a result. */
-  loss: lossMessage.nullable(),
+  loss: z.nullable(lossMessage),
 });
 
 /** The runner's record of an attempt that is `mine`. */
@@ -50,7 +50,7 @@ export const runnerRecord = z.object({
    */
   state: z.enum(["starting", "started", "refused"]),
   /** The reason of a refusal; otherwise `null`. */
-  why: z.string().nullable(),
+  why: z.nullable(z.string()),
   boot_id: z.string(),
   at: z.iso.datetime(),
 });
@@ -76,10 +76,10 @@ export type AttemptStore<T> = Pick<Spool<T>, "names" | "readAll" | "read" | "wri
 /** A directory with one file per attempt, `<job>.<attempt>.json`. */
 export class Spool<T> {
   readonly directory: string;
-  readonly #schema: z.ZodType<T>;
+  readonly #schema: z.ZodMiniType<T>;
 
   /** The directory is created with the first record. */
-  constructor(directory: string, schema: z.ZodType<T>) {
+  constructor(directory: string, schema: z.ZodMiniType<T>) {
     this.directory = directory;
     this.#schema = schema;
   }

@@ -1,4 +1,3 @@
-import { dirname, join } from "node:path";
 import { z } from "zod";
 import { LIMITS, type LimitKey } from "../../limits/table.ts";
 import { ValueFault } from "../../limits/units.ts";
@@ -7,12 +6,8 @@ import { faultInTenant } from "../../policy/tenant.ts";
 import { WORD as JOB_WORD, parseWord as parseJobWord } from "../../policy/word.ts";
 import { isNodeName } from "../nodeConfig.ts";
 import { BUILT_IN, PARAM_NAME, type Param, paramSchema } from "./params.ts";
+import { templateFile } from "./templateFiles.ts";
 import { type ParsedYaml, parseYaml, readTrustedYaml } from "./yamlFile.ts";
-
-/** Returns the directory of this machine's templates, one file NAME.yaml for each: it is beside root's permission. */
-export function templateDirectory(acceptFile: string): string {
-  return join(dirname(acceptFile), "templates.d");
-}
 
 /** A part of an argument: literal text, or the value of a parameter. */
 export type WordPart = { readonly literal: string } | { readonly param: string };
@@ -94,7 +89,7 @@ export function parseTemplate(yaml: string): ParsedYaml<Template> {
 export function readTemplate(name: string, directory: string): Template | undefined {
   // A name with a slash would be a file elsewhere.
   if (!isNodeName(name)) return undefined;
-  return readTemplateFile(join(directory, `${name}.yaml`));
+  return readTemplateFile(templateFile(directory, name));
 }
 
 function readTemplateFile(path: string): Template | undefined {

@@ -25,13 +25,17 @@ export async function connectAsAdmin(directory: FleetDirectory, host?: string): 
 export type Reload = "read" | "not read" | HubRefusal;
 
 /** Waits until all servers of the hub have read the version of its users that `probe` was made for. */
-export async function waitForReload(directory: FleetDirectory, probe: NKey): Promise<Reload> {
+export async function waitForReload(directory: FleetDirectory, probe: Pick<NKey, "seed">): Promise<Reload> {
   const servers = serversOf(directory.read());
   const answers = await Promise.all(servers.map((server) => waitForServer(directory, probe, server)));
   return answers.find((answer) => answer !== "read") ?? "read";
 }
 
-async function waitForServer(directory: FleetDirectory, probe: NKey, server: HubAddress): Promise<Reload> {
+async function waitForServer(
+  directory: FleetDirectory,
+  probe: Pick<NKey, "seed">,
+  server: HubAddress,
+): Promise<Reload> {
   const startMs = performance.now();
   const endMs = startMs + RELOAD_TIMEOUT_MS;
   while (performance.now() < endMs) {

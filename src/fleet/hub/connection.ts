@@ -59,6 +59,8 @@ async function connectOnce(credentials: Credentials): Promise<NatsConnection> {
       inboxPrefix,
       name,
       reconnect: false,
+      // All servers that may answer are named: where one of them is asked, another one must not answer for it.
+      ignoreClusterUpdates: true,
       maxReconnectAttempts: 0,
       timeout: TIMEOUT_MS,
     };

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
@@ -12,6 +12,7 @@ import { readSecret, writePrivate } from "../keys/privateFile.ts";
 import { createSigningKey, type SigningKey, signingKeyOf } from "../keys/signingKey.ts";
 import { type HubAddress, hubUrl } from "./address.ts";
 import { HUB_FILES, serverConfig, usersConfig } from "./serverConfig.ts";
+import { StreamTransfer } from "./transfer.ts";
 
 /** The operator's files. Those of the hub are in a directory of their own, which alone goes to another machine. */
 const FILES = {
@@ -23,6 +24,7 @@ const FILES = {
   jobs: "jobs.nk",
   lock: "lock",
   hub: "hub",
+  transfer: "transfer",
 } as const;
 
 // {"v": 1, "hub": {"host": "hub.example.net", "port": 4222}, "admin": "UA…", "nodes": {"edge-1": {"nkey": "UB…", "since": "…", "pools": ["live"]}}}
@@ -122,11 +124,7 @@ export class FleetDirectory {
       );
     // Before anything is written: these can fail.
     const authority = makeAuthority();
-    const servers = addresses.map(({ host }) => {
-      // Under each of these names the server's own machine reaches it.
-      const hosts = new Set([host, "localhost", "127.0.0.1", "::1"]);
-      return makeServerCertificate(authority, [...hosts]);
-    });
+    const servers = makeCertificates(authority, addresses);
     const admin = createNKey();
     this.#change(() => {
       writePrivate(this.#file("authorityKey"), authority.key);
@@ -134,15 +132,7 @@ export class FleetDirectory {
       writePrivate(this.#file("admin"), `${admin.seed}\n`);
       for (const purpose of ["policy", "jobs"] as const)
         writePrivate(this.#file(purpose), `${createSigningKey().seed}\n`);
-      for (const [index, path] of this.#serverDirectories(addresses.length).entries()) {
-        const [server, address] = [servers[index], addresses[index]] as [Certificate, HubAddress];
-        const others = addresses.filter((each) => each !== address);
-        mkdirSync(path, { mode: 0o700, recursive: true });
-        writePrivate(join(path, HUB_FILES.certificate), server.certificate);
-        writePrivate(join(path, HUB_FILES.key), server.key);
-        if (others.length > 0) writePrivate(join(path, HUB_FILES.authority), authority.certificate);
-        writePrivate(join(path, HUB_FILES.config), serverConfig(address, others));
-      }
+      this.#writeServers(addresses, servers, authority.certificate);
       // Last, because it is what makes a fleet of the directory.
       const [hub, ...rest] = addresses;
       this.#writeFleet({
@@ -155,6 +145,70 @@ export class FleetDirectory {
         closed: null,
       });
     }, true);
+  }
+
+  #writeServers(
+    addresses: readonly HubAddress[],
+    certificates: readonly Certificate[],
+    authority: string,
+    dataOfFirst?: string,
+  ): void {
+    for (const [index, path] of this.#serverDirectories(addresses.length).entries()) {
+      const [server, address] = [certificates[index], addresses[index]] as [Certificate, HubAddress];
+      const others = addresses.filter((each) => each !== address);
+      mkdirSync(path, { mode: 0o700, recursive: true });
+      writePrivate(join(path, HUB_FILES.certificate), server.certificate);
+      writePrivate(join(path, HUB_FILES.key), server.key);
+      if (others.length > 0) writePrivate(join(path, HUB_FILES.authority), authority);
+      const config = serverConfig(address, others, index === 0 ? dataOfFirst : undefined);
+      writePrivate(join(path, HUB_FILES.config), config);
+    }
+  }
+
+  /** Throws a Refusal where the hub cannot become one with these servers. */
+  checkGrowth(addresses: readonly [HubAddress, ...HubAddress[]]): void {
+    const { hub, servers } = this.read();
+    if (servers.length > 0)
+      throw new Refusal(`the hub of this fleet has ${servers.length + 1} servers already`);
+    const url = hubUrl(hub);
+    if (hubUrl(addresses[0]) !== url)
+      throw new Refusal(
+        `the first server is the one that nodes know: ${url}, and not ${hubUrl(addresses[0])}`,
+        `ffrtmp fleet grow ${url.replace("tls://", "")},SECOND,THIRD`,
+      );
+    if (addresses.length === 1)
+      throw new Refusal("no further server is named", "name three servers, or five");
+  }
+
+  /** The streams of a hub, saved before it grows. */
+  get transfer(): StreamTransfer {
+    return new StreamTransfer(this.#file("transfer"));
+  }
+
+  /** What a hub that has grown is still to get; `undefined`: nothing. */
+  get pendingTransfer(): StreamTransfer | undefined {
+    return this.read().servers.length > 0 && this.transfer.exists ? this.transfer : undefined;
+  }
+
+  /** Makes the hub one with these servers, after its streams were saved. The only server before gets another directory of data. */
+  grow(addresses: readonly [HubAddress, ...HubAddress[]]): { keptConfig: string } {
+    this.checkGrowth(addresses);
+    const [certificate, key] = [this.authority(), readFile(this.#file("authorityKey"), readSecret)];
+    const certificates = makeCertificates({ certificate, key }, addresses);
+    return this.#change(() => {
+      const config = join(this.hub, HUB_FILES.config);
+      const keptConfig = `${config}.before`;
+      // It is there where an earlier call was interrupted.
+      if (!existsSync(keptConfig)) renameSync(config, keptConfig);
+      this.#writeServers(addresses, certificates, certificate, HUB_FILES.dataOfMany);
+      const [hub, ...servers] = addresses;
+      const closed = new Date().toISOString();
+      const probe = createNKey();
+      // First: from the next line on, the hub is to get what was saved.
+      this.transfer.probe = probe.seed;
+      this.#writeFleet({ ...this.read(), hub, servers, closed }, probe);
+      return { keptConfig };
+    });
   }
 
   /** Throws a Refusal where there is no fleet, or none that this release can read. */
@@ -251,8 +305,7 @@ export class FleetDirectory {
    * Writes the fleet and the users of its server. The returned key is that of a user without any right, made for this version
    * of the file: a server that accepts it has read this version, or a later one, which keeps the last of these users.
    */
-  #writeFleet(fleet: Fleet): NKey {
-    const probe = createNKey();
+  #writeFleet(fleet: Fleet, probe = createNKey()): NKey {
     const probes = [probe.publicKey, ...fleet.probes].slice(0, MAX_PROBES);
     const nodes = new Map(Object.entries(fleet.nodes));
     const users = usersConfig({ admin: fleet.admin, probes, nodes, isClosed: fleet.closed !== null });
@@ -287,6 +340,16 @@ export class FleetDirectory {
   #file(name: keyof typeof FILES): string {
     return join(this.path, FILES[name]);
   }
+}
+
+/**
+ * Makes the certificates of the servers of a hub, each for the names of all: a node that was told of a further server by the one that
+ * it knows asks for the name that it knows.
+ */
+function makeCertificates(authority: Certificate, addresses: readonly HubAddress[]): Certificate[] {
+  // By the others, the server's own machine reaches it.
+  const hosts = new Set([...addresses.map(({ host }) => host), "localhost", "127.0.0.1", "::1"]);
+  return addresses.map(() => makeServerCertificate(authority, [...hosts]));
 }
 
 function readFile(path: string, read = (file: string) => readFileSync(file, "utf8")): string {

@@ -85,10 +85,10 @@ export const NODE_EXPORTS = {
   streams: [storedSubject("$KV.FLEET.>")],
 } as const;
 
-/** The operator creates streams, reads all of them, and writes the documents, which are signed. */
+/** The operator creates streams, saves and restores them, reads all of them, and writes the documents, which are signed. */
 export function adminPermissions(): Permissions {
   return {
-    publish: ["ffrtmp.>", "$KV.FLEET.>", "$JS.API.>"],
+    publish: ["ffrtmp.>", "$KV.FLEET.>", "$JS.API.>", "$JS.SNAPSHOT.>"],
     subscribe: [`${ADMIN_INBOX}.>`, "ffrtmp.>", "$KV.FLEET.>"],
   };
 }

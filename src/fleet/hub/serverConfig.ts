@@ -1,7 +1,7 @@
 import { isIPv6 } from "node:net";
 import { MAX_MESSAGE_BYTES } from "../messages/limits.ts";
 import { inboxPrefix } from "../messages/subjects.ts";
-import type { HubAddress } from "./address.ts";
+import { type HubAddress, hubUrl } from "./address.ts";
 import {
   adminPermissions,
   NODE_EXPORTS,
@@ -20,6 +20,8 @@ export const HUB_FILES = {
   pid: "nats-server.pid",
   log: "nats-server.log",
   data: "data",
+  /** Of a server that was the only one before, and whose own data stay. */
+  dataOfMany: "data-of-many",
 } as const;
 
 /** A node holds four subscriptions, and the operator fewer. */
@@ -30,9 +32,13 @@ const CLUSTER_PORT_OFFSET = 2000;
 
 /**
  * Returns nats-server.conf. Its paths are relative to the directory in which the server is started. `others`: the other servers of
- * the same hub.
+ * the same hub. `data`: the directory of its streams.
  */
-export function serverConfig({ host, port }: HubAddress, others: readonly HubAddress[] = []): string {
+export function serverConfig(
+  { host, port }: HubAddress,
+  others: readonly HubAddress[] = [],
+  data: string = HUB_FILES.data,
+): string {
   // Without an address, nats-server listens to IPv4 only. `::` takes both.
   const address = isIPv6(host) ? "[::]" : "0.0.0.0";
   return `# The hub of an ffrtmp fleet. ffrtmp wrote this file once and does not change it: it changes ${HUB_FILES.users} only.
@@ -50,20 +56,22 @@ tls {
   timeout: 10
 }
 jetstream {
-  store_dir: "${HUB_FILES.data}"
+  store_dir: "${data}"
   # Each message is on the disk before it is acknowledged: a power cut loses none.
   sync_interval: always
 }
-${others.length === 0 ? "" : clusterConfig(`${address}:${clusterPort(port)}`, others)}include "${HUB_FILES.users}"
+${others.length === 0 ? "" : clusterConfig({ host, port }, `${address}:${clusterPort(port)}`, others)}include "${HUB_FILES.users}"
 `;
 }
 
 /** Only a server with a certificate of the fleet's authority is accepted as a part of the hub, and no other program has one. */
-function clusterConfig(listen: string, others: readonly HubAddress[]): string {
+function clusterConfig(own: HubAddress, listen: string, others: readonly HubAddress[]): string {
   const routes = others.map(
     ({ host, port }) => `"tls://${host.includes(":") ? `[${host}]` : host}:${clusterPort(port)}"`,
   );
-  return `cluster {
+  return `# Nodes that know one server are told of the others, by the name in the certificate.
+client_advertise: "${hubUrl(own).replace("tls://", "")}"
+cluster {
   name: fleet
   listen: "${listen}"
   routes: [${routes.join(", ")}]

@@ -22,7 +22,7 @@ const [SMALLEST_BYTES, SMALLER] = [16 * MIB, 4];
 const STORAGE_EXCEEDED = 10_047;
 const DAY_NS = 86_400e9;
 /** The server allows no more. */
-const MAX_REPLICAS = 5;
+export const MAX_REPLICAS = 5;
 /** How long a claim is kept: longer than any job may be offered. */
 const CLAIM_DAYS = 400;
 /** The shortest that the server allows. No message has an id, so none is looked up. */
@@ -103,6 +103,11 @@ const DISPATCH_STREAMS: typeof STREAMS = {
     created: { deny_delete: true, deny_purge: true },
   },
 };
+
+/** Returns the names of all streams that the hub of a fleet can have: the reports first, the claims last. */
+export function fleetStreams(): string[] {
+  return Object.keys({ ...STREAMS, ...DISPATCH_STREAMS });
+}
 
 /** The streams and consumers that were missing on a hub, and those whose settings were wrong. */
 export interface Ensured {

@@ -1,9 +1,9 @@
-import { z } from "zod";
-import { isNodeName } from "../nodeConfig.ts";
+import * as z from "zod/mini";
+import { isNodeName } from "../token.ts";
 import { signedDocument } from "./signed.ts";
 
 /** A token of a subject, such as the id of a job. */
-const token = z.string().refine(isNodeName, "expected 1 to 63 letters, digits, - or _");
+const token = z.string().check(z.refine(isNodeName, "expected 1 to 63 letters, digits, - or _"));
 
 /** The label of a job on its node that names the job of the fleet. */
 export const FLEET_JOB_LABEL = "fleet_job";
@@ -19,9 +19,9 @@ export const jobBody = z.object({
   /** The name of a template that the node has. No message names a command. */
   template: token,
   params: z.record(z.string(), z.union([z.string(), z.number()])),
-  attempts: z.number().int().min(1).max(MAX_ATTEMPTS),
+  attempts: z.int().check(z.minimum(1), z.maximum(MAX_ATTEMPTS)),
   /** The times between which an attempt may be claimed, in ISO 8601. */
-  not_before: z.iso.datetime().nullable(),
+  not_before: z.nullable(z.iso.datetime()),
   not_after: z.iso.datetime(),
   /** `if_lost`: the node that states its loss offers the next attempt. `never`: only an operator does. */
   rerun: z.enum(["never", "if_lost"]),
@@ -34,7 +34,7 @@ export const jobBody = z.object({
 /** A message of the stream JOBS: one attempt, for any node of a pool. */
 export const offerMessage = z.object({
   v: z.literal(1),
-  attempt: z.number().int().min(1).max(MAX_ATTEMPTS),
+  attempt: z.int().check(z.minimum(1), z.maximum(MAX_ATTEMPTS)),
   job: signedDocument,
 });
 
@@ -42,14 +42,14 @@ export const offerMessage = z.object({
 export const claimMessage = z.object({
   v: z.literal(1),
   job: token,
-  attempt: z.number().int().min(1).max(MAX_ATTEMPTS),
+  attempt: z.int().check(z.minimum(1), z.maximum(MAX_ATTEMPTS)),
   node: token,
   ledger_id: z.string(),
   /**
    * Made by the node for this attempt. A claim with another one is not this node's to act on: its machine was cloned, or has lost
    * its records.
    */
-  claim_id: z.string().optional(),
+  claim_id: z.optional(z.string()),
   /** The time of the node. */
   at: z.iso.datetime(),
   /** The job itself, so that an operator can offer it again when the queue has forgotten it. */
@@ -63,7 +63,7 @@ export const claimMessage = z.object({
 export const lossMessage = z.object({
   v: z.literal(1),
   job: token,
-  attempt: z.number().int().min(1).max(MAX_ATTEMPTS),
+  attempt: z.int().check(z.minimum(1), z.maximum(MAX_ATTEMPTS)),
   /** The node that claimed it. An operator states the loss in its place: `by` is not `null`. */
   node: token,
   /**
@@ -72,7 +72,7 @@ export const lossMessage = z.object({
    */
   reason: z.enum(["rebooted", "unobserved", "never started", "refused", "expired", "stated"]),
   why: z.string(),
-  by: z.string().nullable(),
+  by: z.nullable(z.string()),
   at: z.iso.datetime(),
 });
 

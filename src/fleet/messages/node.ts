@@ -113,6 +113,20 @@ export const nodeMessage = z.object({
     })
     .optional(),
   /**
+   * The jobs of the fleet that root of the node allows: the pools, and the names of its templates, of which `more` are left out.
+   * `null`: none. Absent in reports of earlier releases.
+   */
+  accepts: z
+    .object({
+      pools: z.array(z.string()),
+      templates: z.array(z.string()),
+      more: count,
+      /** Also templates from the hub that an operator has signed. */
+      signed_templates: z.boolean(),
+    })
+    .nullable()
+    .optional(),
+  /**
    * The attempts that it has claimed, ended ones too, and when it saw last, by its own clock, that the hub has these claims; `null`:
    * not since the start of the agent. Absent in reports of earlier releases.
    */

@@ -1,5 +1,14 @@
-import { existsSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
+import type { AcceptFile } from "../../../src/fleet/dispatch/accept.ts";
 import type { Sandbox } from "../sandbox.ts";
 
 /** A machine with the real agent, which accepts jobs of a fleet. No runner starts what it claims. */
@@ -8,6 +17,7 @@ export class DispatchingNode {
   readonly #sandbox: Sandbox;
   readonly #directory: string;
   #agent: Bun.Subprocess | undefined;
+  #accept: AcceptFile | undefined;
 
   constructor(sandbox: Sandbox, name: string) {
     this.name = name;
@@ -28,11 +38,18 @@ export class DispatchingNode {
       invite,
     ]);
     if (code !== 0) throw new Error(stderr);
-    const accept = { v: 1, pools: [pool], slots, as: "nobody", trusted: [trusted], signed_templates: false };
-    writeFileSync(this.#path("fleet/accept.yaml"), JSON.stringify(accept));
+    appendFileSync(this.#path("fleet/node.yaml"), `state_dir: ${this.#path("agent")}\n`);
+    this.#accept = { v: 1, pools: [pool], slots, as: "nobody", trusted: [trusted], signed_templates: false };
+    this.accept({});
     writeFileSync(join(templates, "hls.yaml"), 'command: ["true"]\n');
     // A ledger, without which nothing is claimed.
     await this.#sandbox.run(["run", "--state-path", this.#path("state"), "--", "true"]);
+  }
+
+  /** Changes root's permission. */
+  accept(change: Partial<AcceptFile>): void {
+    this.#accept = { ...this.#accept, ...change } as AcceptFile;
+    writeFileSync(this.#path("fleet/accept.yaml"), JSON.stringify(this.#accept));
   }
 
   start(): void {
@@ -44,10 +61,6 @@ export class DispatchingNode {
         this.#path("state"),
         "--config",
         this.#path("fleet/node.yaml"),
-        "--accept",
-        this.#path("fleet/accept.yaml"),
-        "--agent-state",
-        this.#path("agent"),
         "--runner-state",
         this.#path("runner"),
       ],

@@ -21,10 +21,10 @@ export class FleetHub {
   }
 
   /** Makes the keys of a new fleet and starts its hub. */
-  static async start(sandbox: Sandbox): Promise<FleetHub> {
+  static async start(sandbox: Sandbox, natsServer = NATS_SERVER): Promise<FleetHub> {
     const hub = new FleetHub(sandbox);
     await hub.must("init", `127.0.0.1:${hub.port}`);
-    await hub.up();
+    await hub.up(natsServer);
     return hub;
   }
 
@@ -47,8 +47,8 @@ export class FleetHub {
   }
 
   /** Starts `fleet up`, and returns when the hub is ready. */
-  async up(): Promise<{ process: Bun.Subprocess; serverPid: number }> {
-    const args = ["fleet", "up", "--dir", this.directory, "--nats-server", NATS_SERVER];
+  async up(natsServer = NATS_SERVER): Promise<{ process: Bun.Subprocess; serverPid: number }> {
+    const args = ["fleet", "up", "--dir", this.directory, "--nats-server", natsServer];
     const process = this.#sandbox.start(args);
     this.#up = process;
     // Its first line comes when the hub is ready.

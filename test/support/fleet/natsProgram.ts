@@ -3,9 +3,11 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { findNatsServer, isAtLeast, type NatsServer } from "../../../src/fleet/hub/natsServer.ts";
 
-/** scripts/setup.sh takes it out of Debian's package, which would also start a server. */
+/** scripts/setup.sh takes both out of packages of Debian, which would also start a server. */
 const CACHED = join(homedir(), ".cache/ffrtmp/nats-server");
-const found = findServer();
+/** The last version that compares no claims of several nodes. */
+export const OLD_NATS_SERVER = join(homedir(), ".cache/ffrtmp/nats-server-2.10");
+const found = findServer(existsSync(CACHED) ? CACHED : undefined);
 
 /** The nats-server of the tests, where `lacksNatsServer` finds none missing. */
 export const NATS_SERVER = found?.path ?? "nats-server";
@@ -17,9 +19,16 @@ export function lacksNatsServer(): string | undefined {
   return `needs nats-server 2.11 or later${found === undefined ? "" : `, and this is ${found.version}`}`;
 }
 
-function findServer(): NatsServer | undefined {
+/** Returns why there is no nats-server 2.10 to test with, or `undefined`. */
+export function lacksOldNatsServer(): string | undefined {
+  const version = findServer(OLD_NATS_SERVER)?.version;
+  if (version !== undefined && !isAtLeast(version, [2, 11])) return undefined;
+  return `needs nats-server 2.10 as ${OLD_NATS_SERVER}, which scripts/setup.sh takes from Debian 13`;
+}
+
+function findServer(named: string | undefined): NatsServer | undefined {
   try {
-    return findNatsServer(existsSync(CACHED) ? CACHED : undefined);
+    return findNatsServer(named);
   } catch {
     return undefined;
   }

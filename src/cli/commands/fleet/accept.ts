@@ -8,7 +8,7 @@ import {
   readAcceptance,
   requireJobUser,
 } from "../../../fleet/dispatch/accept.ts";
-import { templateDirectory } from "../../../fleet/dispatch/template.ts";
+import { templateDirectory } from "../../../fleet/dispatch/templateFiles.ts";
 import { describeFaults, parseYaml } from "../../../fleet/dispatch/yamlFile.ts";
 import { isSigningPublicKey } from "../../../fleet/keys/signingKey.ts";
 import { writeWhole } from "../../../fleet/trust/durableFile.ts";

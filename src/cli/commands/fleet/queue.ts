@@ -1,5 +1,6 @@
 import { OPEN_STATES } from "../../../fleet/hub/dispatch/attempts.ts";
 import { listQueue, type QueuedJobJson } from "../../../fleet/hub/dispatch/listQueue.ts";
+import { readPoolView } from "../../../fleet/hub/dispatch/poolView.ts";
 import { readJobs } from "../../../fleet/hub/dispatch/readJobs.ts";
 import { isNodeName, NODE_NAME } from "../../../fleet/token.ts";
 import { Refusal } from "../../../jobs/errors.ts";
@@ -9,6 +10,7 @@ import { type Column, renderTable } from "../../output/table.ts";
 import { tableWidth } from "../../output/terminal.ts";
 import { type TimeFlags, type TimeStyle, tableTimes } from "../../output/times.ts";
 import type { FleetFlags } from "./init.ts";
+import { readReports } from "./operator.ts";
 import { labelsText, timeText } from "./ps.ts";
 import { withHub } from "./session.ts";
 
@@ -27,14 +29,14 @@ export async function queue(job: string | undefined, flags: QueueFlags): Promise
   checkJobId(job);
   const nowMs = Date.now();
   const sinceMs = flags.since === undefined ? nowMs - WEEK_MS : timeOptions.since(flags.since, nowMs);
-  const { records, hubNowMs } = await withHub(flags, (connection, directory) =>
-    readJobs(
-      connection,
-      Object.keys(directory.read().nodes),
-      job === undefined ? { sinceMs } : { jobs: [job] },
-    ),
-  );
-  const jobs = listQueue(records, hubNowMs).filter(
+  const { records, hubNowMs, view } = await withHub(flags, async (connection, directory) => {
+    const fleet = directory.read();
+    const scope = job === undefined ? { sinceMs } : { jobs: [job] };
+    const read = await readJobs(connection, Object.keys(fleet.nodes), scope);
+    const nodes = await readReports(connection, directory);
+    return { ...read, view: await readPoolView(connection, fleet, nodes) };
+  });
+  const jobs = listQueue(records, hubNowMs, view).filter(
     ({ state, pool }) =>
       (flags.pool === undefined || pool === flags.pool) &&
       (flags.all || job !== undefined || OPEN_STATES.includes(state)),
@@ -87,10 +89,10 @@ function tryText({ attempt, attempts_allowed: allowed }: QueuedJobJson): string 
   return attempt === null ? "-" : `${attempt}/${allowed ?? "?"}`;
 }
 
-function reasonText({ attempts }: QueuedJobJson): string {
+function reasonText({ attempts, waiting }: QueuedJobJson): string {
   const superseded = attempts.filter(({ state }) => state === "superseded");
   const late = superseded.map(
     ({ attempt, node }) => `attempt ${attempt} has ended on ${node} after it was stated lost`,
   );
-  return [...late, attempts.at(-1)?.reason ?? ""].filter((text) => text !== "").join("; ") || "-";
+  return [...late, waiting ?? attempts.at(-1)?.reason ?? ""].filter((text) => text !== "").join("; ") || "-";
 }

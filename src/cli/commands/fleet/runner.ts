@@ -1,13 +1,20 @@
-import { chmodSync, chownSync, mkdirSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { ACCEPT_FILE, readAcceptance } from "../../../fleet/dispatch/accept.ts";
+import { readAcceptance } from "../../../fleet/dispatch/accept.ts";
 import { NodeAttemptLedger } from "../../../fleet/dispatch/attemptLedger.ts";
 import { type RunEnd, Runner } from "../../../fleet/dispatch/runner.ts";
 import { SignedTemplates } from "../../../fleet/dispatch/signedTemplates.ts";
 import { claimRecord, runnerRecord, Spool } from "../../../fleet/dispatch/spool.ts";
-import { readTemplate, templateDirectory } from "../../../fleet/dispatch/template.ts";
+import { readTemplate } from "../../../fleet/dispatch/template.ts";
+import { templateDirectory } from "../../../fleet/dispatch/templateFiles.ts";
 import type { StartPlan } from "../../../fleet/dispatch/verify.ts";
-import { claimsDirectory, RUNNER_DIRECTORY } from "../../../fleet/nodeFiles.ts";
+import {
+  agentDirectory,
+  NODE_CONFIG_FILE,
+  type NodeConfig,
+  readNodeConfig,
+} from "../../../fleet/nodeConfig.ts";
+import { acceptFile, claimsDirectory, RUNNER_DIRECTORY } from "../../../fleet/nodeFiles.ts";
 import { Refusal } from "../../../jobs/errors.ts";
 import { locateState } from "../../../ledger/location.ts";
 import { rejectStrangers } from "../../../ledger/strangers.ts";
@@ -23,6 +30,7 @@ import { neverWaitForStderr, warn } from "../../output/messages.ts";
 import { ownCommand } from "../../ownCommand.ts";
 
 interface RunnerFlags extends CommonFlags {
+  config?: string;
   accept?: string;
   agentState?: string;
   runnerState?: string;
@@ -50,9 +58,10 @@ export async function runFleetRunner(flags: RunnerFlags): Promise<number> {
   neverWaitForStderr();
   const directory = flags.runnerState ?? RUNNER_DIRECTORY;
   prepareDirectory(directory);
-  const { accept = ACCEPT_FILE } = flags;
+  const config = readConfig(flags.config);
+  const { accept = acceptFile(config?.directory) } = flags;
   const state = locateState(flags.statePath, process.env);
-  const claims = new Spool(claimsDirectory(flags.agentState), claimRecord);
+  const claims = new Spool(claimsDirectory(agentDirectory(config, flags.agentState)), claimRecord);
   const signed = new SignedTemplates(join(claims.directory, "..", "templates"), join(directory, "serials"));
   const runner = new Runner({
     claims,
@@ -91,6 +100,12 @@ export async function runFleetRunner(flags: RunnerFlags): Promise<number> {
   }
   watch?.close();
   return 0;
+}
+
+/** Reads who this node is; `undefined`: it has not joined yet, and the usual directories are meant. */
+function readConfig(named: string | undefined): NodeConfig | undefined {
+  if (named === undefined && !existsSync(NODE_CONFIG_FILE)) return undefined;
+  return readNodeConfig(named ?? NODE_CONFIG_FILE);
 }
 
 /** A full disk, or a directory that another program removes, must not end the runner. */

@@ -6,14 +6,28 @@ import { listNodes, type NodeJson } from "../../../fleet/hub/nodes.ts";
 import { readStream, type StreamPart } from "../../../fleet/hub/readStream.ts";
 import { type NodeMessage, nodeMessage } from "../../../fleet/messages/node.ts";
 import { isNodeName } from "../../../fleet/nodeConfig.ts";
+import { Refusal } from "../../../jobs/errors.ts";
 import type { FleetFlags } from "./init.ts";
 
-/** Calls `use` with a connection of the operator, which ends with it. */
+/** Calls `use` with a connection of the operator, which ends with it. Throws a Refusal while the hub grows. */
 export async function withHub<T>(
   { dir }: FleetFlags,
   use: (connection: NatsConnection, directory: FleetDirectory) => Promise<T>,
 ): Promise<T> {
   const directory = new FleetDirectory(locateFleet(dir));
+  if (directory.pendingTransfer !== undefined)
+    throw new Refusal(
+      "the streams of the hub were saved, and its servers do not have them yet",
+      "stop the hub, start its servers with the files that ffrtmp fleet grow made, and then: ffrtmp fleet setup",
+    );
+  return connected(directory, use);
+}
+
+/** The same also while the hub grows. */
+export async function connected<T>(
+  directory: FleetDirectory,
+  use: (connection: NatsConnection, directory: FleetDirectory) => Promise<T>,
+): Promise<T> {
   const connection = await connectAsAdmin(directory);
   try {
     return await use(connection, directory);

@@ -1,14 +1,16 @@
 import { readFileSync } from "node:fs";
 import { makeJob, makeJobs } from "../../../fleet/hub/dispatch/jobInput.ts";
+import { readPoolView } from "../../../fleet/hub/dispatch/poolView.ts";
 import { submitJobs } from "../../../fleet/hub/dispatch/submit.ts";
+import { type PoolView, whyNoTemplate } from "../../../fleet/hub/dispatch/waiting.ts";
 import { type FleetDirectory, poolsOf } from "../../../fleet/hub/fleetDirectory.ts";
 import type { JobBody } from "../../../fleet/messages/job.ts";
 import { Refusal } from "../../../jobs/errors.ts";
 import { describeErrno } from "../../../sys/errno.ts";
 import { oneLine } from "../../../sys/visibleText.ts";
-import { printJson, printOut, warn } from "../../output/messages.ts";
+import { printErr, printJson, printOut, warn } from "../../output/messages.ts";
 import type { FleetFlags } from "./init.ts";
-import { operatorName } from "./operator.ts";
+import { operatorName, readReports } from "./operator.ts";
 import { withHub } from "./session.ts";
 
 interface SubmitFlags extends FleetFlags {
@@ -31,7 +33,12 @@ export async function submit(template: string | undefined, flags: SubmitFlags): 
   const submitted = await withHub(flags, async (connection, directory) => {
     checkPools(jobs, directory);
     const key = directory.signingKey("jobs", flags.key);
-    return submitJobs(connection, jobs, key);
+    const outcomes = await submitJobs(connection, jobs, key);
+    // The jobs are submitted, whether this is known or not.
+    const nodes = await readReports(connection, directory).catch(() => []);
+    const view = await readPoolView(connection, directory.read(), nodes).catch(() => undefined);
+    if (view !== undefined) warnOfTemplates(jobs, view);
+    return outcomes;
   });
   if (flags.json)
     printJson(
@@ -46,6 +53,15 @@ export async function submit(template: string | undefined, flags: SubmitFlags): 
   const refused = submitted.filter(({ outcome }) => outcome === "refused");
   for (const { id, reason } of refused) warn(`${id} is not submitted: ${reason}`);
   return refused.length > 0 ? 1 : 0;
+}
+
+/** A job of a template that no node has waits until it expires. */
+function warnOfTemplates(jobs: readonly JobBody[], view: PoolView): void {
+  const faults = new Set(jobs.flatMap((job) => whyNoTemplate(job, view) ?? []));
+  for (const fault of faults) {
+    warn(fault);
+    printErr("  such a job waits until a node has it; to withdraw it: ffrtmp fleet cancel JOB");
+  }
 }
 
 async function readJobs(template: string | undefined, flags: SubmitFlags): Promise<JobBody[]> {

@@ -12,17 +12,17 @@ const MAX_JOB_BYTES = 128 * 1024;
 
 /** A job as an operator describes it, in options or in a line of a file. */
 const jobInput = z.strictObject({
-  id: jobBody.shape.id.optional(),
+  id: z.optional(jobBody.shape.id),
   template: jobBody.shape.template,
   pool: jobBody.shape.pool,
-  params: jobBody.shape.params.default({}),
+  params: z._default(jobBody.shape.params, {}),
   attempts: z.number().int().min(1).max(MAX_ATTEMPTS).default(1),
-  rerun: jobBody.shape.rerun.default("never"),
+  rerun: z._default(jobBody.shape.rerun, "never"),
   /** A time in ISO 8601, or `+2h`: from now. */
   not_before: z.string().optional(),
   /** How long after `not_before`, or from now, it can be claimed. */
   expires: z.string().default(DEFAULT_EXPIRES),
-  labels: jobBody.shape.labels.default({}),
+  labels: z._default(jobBody.shape.labels, {}),
 });
 
 export type JobInput = z.input<typeof jobInput>;

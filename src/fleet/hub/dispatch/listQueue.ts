@@ -1,23 +1,30 @@
 import type { z } from "zod";
 import type { queuedJobJson } from "../../../json/fleetSchemas.ts";
+import type { JobBody } from "../../messages/job.ts";
 import { type Attempt, type JobRecord, lastAttempt, stateOfAttempt, stateOfJob } from "./attempts.ts";
+import { type PoolView, whyWaiting } from "./waiting.ts";
 
 export type QueuedJobJson = z.input<typeof queuedJobJson>;
 
-/** Returns the jobs in the order of their submission, as JSON. */
-export function listQueue(records: ReadonlyMap<string, JobRecord>, hubNowMs: number): QueuedJobJson[] {
+/** Returns the jobs in the order of their submission, as JSON. `view`: what tells why some wait. */
+export function listQueue(
+  records: ReadonlyMap<string, JobRecord>,
+  hubNowMs: number,
+  view: PoolView,
+): QueuedJobJson[] {
   return [...records.values()]
-    .map((record) => describe(record, hubNowMs))
+    .map((record) => describe(record, hubNowMs, view))
     .sort((a, b) => (a.submitted ?? "").localeCompare(b.submitted ?? "") || a.job.localeCompare(b.job));
 }
 
-function describe(record: JobRecord, nowMs: number): QueuedJobJson {
+function describe(record: JobRecord, nowMs: number, view: PoolView): QueuedJobJson {
   const { id, job, submittedMs } = record;
   const last = lastAttempt(record);
   const notAfterMs = job === undefined ? Number.POSITIVE_INFINITY : Date.parse(job.not_after);
+  const state = stateOfJob(record, nowMs);
   return {
     job: id,
-    state: stateOfJob(record, nowMs),
+    state,
     attempt: last?.attempt ?? null,
     node: last === undefined ? null : nodeOf(last),
     since: timeOf(last === undefined ? submittedMs : sinceOf(last)),
@@ -30,6 +37,7 @@ function describe(record: JobRecord, nowMs: number): QueuedJobJson {
     submitted: timeOf(submittedMs),
     by: job?.by ?? null,
     labels: job?.labels ?? {},
+    waiting: state === "offered" && job !== undefined ? waitingOf(job, nowMs, view) : null,
     attempts: [...record.attempts.values()]
       .sort((a, b) => a.attempt - b.attempt)
       .map((attempt) => ({
@@ -48,6 +56,11 @@ function describe(record: JobRecord, nowMs: number): QueuedJobJson {
               },
       })),
   };
+}
+
+function waitingOf(job: JobBody, nowMs: number, view: PoolView): string | null {
+  if (job.not_before !== null && nowMs < Date.parse(job.not_before)) return `not before ${job.not_before}`;
+  return whyWaiting(job, view);
 }
 
 function nodeOf({ claim, loss }: Attempt): string | null {
