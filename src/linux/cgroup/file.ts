@@ -83,17 +83,7 @@ export function readNumber(directory: CgroupFiles, file: string): number | undef
 
 // nr_throttled 12
 // throttled_usec 5000000
-export function readCounters(directory: CgroupFiles, file: string): ReadonlyMap<string, number> {
-  const counters = new Map<string, number>();
-  for (const line of (readCgroupFile(directory, file) ?? "").split("\n")) {
-    const space = line.indexOf(" ");
-    const value = parseDigits(line.slice(space + 1));
-    if (space > 0 && value !== undefined) counters.set(line.slice(0, space), value);
-  }
-  return counters;
-}
-
-/** Reads one counter of such a file, without a map, whose first use takes the end of a launch a block of the heap. */
+/** Reads one counter of a file, without a map, whose first use takes the end of a launch a block of the heap. */
 export function readCounter(directory: CgroupFiles, file: string, name: string): number | undefined {
   return counterIn(readCgroupFile(directory, file) ?? "", name);
 }
