@@ -2,6 +2,7 @@ import type { Context } from "../jobs/context.ts";
 import type { OpenJob } from "../jobs/model/job.ts";
 import { whyMemoryIsPartial } from "../jobs/model/memoryCharge.ts";
 import type { Counters, Details } from "../limits/counters.ts";
+import { hasOnlyCompanions } from "../linux/cgroup/companion.ts";
 import { type JobCgroup, listMembers, tenantCgroupOf } from "../linux/cgroup/jobCgroup.ts";
 import { counterReader, detailReader } from "../linux/cgroup/jobCounters.ts";
 import type { FileView, KeptFiles } from "../linux/cgroup/keptFiles.ts";
@@ -159,12 +160,14 @@ const MAX_WHOLE_LIST = 2048;
 
 /**
  * Returns the cgroup with its directory in the hierarchy of v2 first, and with the lists there in files that stay open. On v1 such
- * a file shows the list of an earlier reading (cgroup_pidlist, kernel/cgroup/cgroup-v1.c).
+ * a file shows the list of an earlier reading (cgroup_pidlist, kernel/cgroup/cgroup-v1.c). Not in a companion: it limits nothing, so
+ * that processes of the job may be outside of it.
  */
 function listedIn(cgroup: JobCgroup, kept: CgroupFs): JobCgroup {
-  const isV2 = ({ hierarchy }: JobCgroup["directories"][number]) => hierarchy.version === 2;
+  const isListed = ({ hierarchy }: JobCgroup["directories"][number]) =>
+    hierarchy.version === 2 && !hasOnlyCompanions(hierarchy);
   const { fs, directories } = cgroup;
-  const own = directories.find(isV2);
+  const own = directories.find(isListed);
   if (own === undefined) return cgroup;
   const list = `${own.path}/cgroup.procs`;
   const read = (path: string): string => {
