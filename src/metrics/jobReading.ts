@@ -139,7 +139,7 @@ export class JobReader {
     this.#keptPids = keptPids;
     if (kept === undefined || keptPids.length === 0)
       return sumOfSizes(pids, (pid) => readResidentBytes(this.#host, pid));
-    // The file of a process that has ended says so, also when its pid is in use again.
+    // The open file of a process that has ended cannot be read, also when its pid is in use again: the present one is opened then.
     return sumOfSizes(pids, (pid) => {
       const text = unlessGone(() => kept.fs.read(`${directoryOf(pid)}/statm`));
       return text === "gone" ? "gone" : residentBytesIn(text);

@@ -5,7 +5,7 @@ import {
   counterIn,
   readBack,
   readCgroupFile,
-  readCounters,
+  readCounter,
   readIoBytes,
   readNumber,
   writeCgroupFile,
@@ -74,15 +74,14 @@ test.each([
 test("a missing file is undefined, not 0", () => {
   expect(readCgroupFile(directory({}), "file")).toBeUndefined();
   expect(readNumber(directory({}), "file")).toBeUndefined();
-  expect([...readCounters(directory({}), "file")]).toEqual([]);
+  expect(readCounter(directory({}), "file", "oom")).toBeUndefined();
 });
 
-test("readCounters() reads counters by name and ignores other lines", () => {
+test("readCounter() reads a counter by its name, and nothing that is no whole number", () => {
   const text = "usage_usec 12\nbad\nnegative -1\nword max\n\nthrottled_usec 5000000\n";
-  expect([...readCounters(directory({ "/cg/a/cpu.stat": text }), "cpu.stat")]).toEqual([
-    ["usage_usec", 12],
-    ["throttled_usec", 5_000_000],
-  ]);
+  const read = (name: string) => readCounter(directory({ "/cg/a/cpu.stat": text }), "cpu.stat", name);
+  expect(["usage_usec", "throttled_usec"].map(read)).toEqual([12, 5_000_000]);
+  for (const name of ["bad", "negative", "word", "usage"]) expect(read(name)).toBeUndefined();
 });
 
 test("counterIn() reads one counter, whose name is a whole word at the start of a line", () => {

@@ -83,22 +83,12 @@ export function readNumber(directory: CgroupFiles, file: string): number | undef
 
 // nr_throttled 12
 // throttled_usec 5000000
-export function readCounters(directory: CgroupFiles, file: string): ReadonlyMap<string, number> {
-  const counters = new Map<string, number>();
-  for (const line of (readCgroupFile(directory, file) ?? "").split("\n")) {
-    const space = line.indexOf(" ");
-    const value = parseDigits(line.slice(space + 1));
-    if (space > 0 && value !== undefined) counters.set(line.slice(0, space), value);
-  }
-  return counters;
-}
-
-/** Reads one counter of such a file, without a map, whose first use takes the end of a launch a block of the heap. */
+/** Reads one counter by its name. Without a map, whose first use takes the end of a launch a block of the heap. */
 export function readCounter(directory: CgroupFiles, file: string, name: string): number | undefined {
   return counterIn(readCgroupFile(directory, file) ?? "", name);
 }
 
-/** Returns one counter of such a text; `undefined` where there is none. A sampler reads some of these each second. */
+/** Returns one counter of the text of such a file; `undefined` where there is none. A sampler reads some of these each second. */
 export function counterIn(text: string, name: string): number | undefined {
   for (let at = text.indexOf(name); at >= 0; at = text.indexOf(name, at + 1)) {
     const isWord = text.charCodeAt(at + name.length) === 0x20;
