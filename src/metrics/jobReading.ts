@@ -139,7 +139,7 @@ export class JobReader {
     this.#keptPids = keptPids;
     if (kept === undefined || keptPids.length === 0)
       return sumOfSizes(pids, (pid) => readResidentBytes(this.#host, pid));
-    // The open file of a process that has ended cannot be read, also when its pid is in use again: the present one is opened then.
+    // The open file of a process that has ended cannot be read, also when its pid is in use again. Then the present one is opened.
     return sumOfSizes(pids, (pid) => {
       const text = unlessGone(() => kept.fs.read(`${directoryOf(pid)}/statm`));
       return text === "gone" ? "gone" : residentBytesIn(text);
@@ -159,9 +159,9 @@ const MAX_KEPT_PROCESSES = 4;
 const MAX_WHOLE_LIST = 2048;
 
 /**
- * Returns the cgroup with its directory in the hierarchy of v2 first, and with the lists there in files that stay open. On v1 such
- * a file shows the list of an earlier reading (cgroup_pidlist, kernel/cgroup/cgroup-v1.c). Not in a companion: it limits nothing, so
- * that processes of the job may be outside of it.
+ * Returns the cgroup with its directory in the hierarchy of v2 first, and with the lists there in files that stay open. On v1
+ * such a file shows the list of an earlier reading (cgroup_pidlist, kernel/cgroup/cgroup-v1.c). A companion is not used: it
+ * limits nothing, so that processes of the job may be outside of it.
  */
 function listedIn(cgroup: JobCgroup, kept: CgroupFs): JobCgroup {
   const isListed = ({ hierarchy }: JobCgroup["directories"][number]) =>
