@@ -81,6 +81,20 @@ limitsTest(
   },
 );
 
+limitsTest("a job that begins as another one ends is read, and the other one is dropped", async () => {
+  const [before, after] = [governSleeper({ pidsMax: 10 }), governSleeper({ pidsMax: 10 })];
+  const jobs = new Map([[before.job.key, before.job]]);
+  const { histories, counted } = start(before.context, jobs);
+  const keys = () => histories.uses().map(({ job }) => job.key);
+  await until("the first job was read", () => keys().includes(before.job.key));
+  jobs.delete(before.job.key);
+  jobs.set(after.job.key, after.job);
+  histories.wake();
+  await until("the second job was read", () => keys().includes(after.job.key));
+  expect(keys()).toEqual([after.job.key]);
+  expect(counted.dropped).toEqual([before.job.key]);
+});
+
 limitsTest("a job is read by its present record, also when it ends", async () => {
   const { context, job } = governSleeper({ pidsMax: 10 });
   const jobs = new Map([[job.key, job]]);

@@ -37,5 +37,5 @@ export const network = z
   .meta({
     id: "Network",
     description:
-      "The TCP connections of a job, as the kernel counts it. Other protocols are only in the keys of devices.",
+      "The TCP connections of a job, as the kernel counts them. Other protocols are only in the keys of devices.",
   });

@@ -1,8 +1,10 @@
 import { expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { useGovernedSleepers } from "../../test/support/governedSleepers.ts";
-import { lacksLimits, until } from "../../test/support/sandbox.ts";
+import { lacksLimits, testIf, until } from "../../test/support/sandbox.ts";
 import { jobCgroupOf } from "../jobs/placement/jobCgroup.ts";
+import { hasOnlyCompanions } from "../linux/cgroup/companion.ts";
+import { readHierarchies } from "../linux/cgroup/hierarchies.ts";
 import { KeptFiles } from "../linux/cgroup/keptFiles.ts";
 import { realHost } from "../linux/host.ts";
 import { readIdentity } from "../linux/proc/identity.ts";
@@ -142,4 +144,24 @@ limitsTest("details are kept until they are old, and everything else is read eac
   expect(third?.detailRates).toMatchObject({ majorFaultsPerSecond: expect.any(Number) });
   // They are the rates of the last two readings of details until the next one.
   expect(take(1000)?.detailRates).toEqual(third?.detailRates as NonNullable<typeof third>["detailRates"]);
+});
+
+const unified = readHierarchies(realHost()).find(hasOnlyCompanions);
+const lacksCompanion = unified === undefined ? "needs cgroup v2 without controllers, beside v1" : undefined;
+
+testIf(reason ?? lacksCompanion)("a process outside of the companion of its job is read too", async () => {
+  const { context, job } = governSleeper({ pidsMax: 10 });
+  const paths = job.cgroup.filter(({ hierarchy }) => hierarchy !== unified?.key).map(({ path }) => path);
+  expect(paths.length).toBeLessThan(job.cgroup.length);
+  const join = paths.map((path) => `echo $$ >${path}/cgroup.procs`).join("; ");
+  const other = Bun.spawn(["sh", "-c", `${join}; echo; exec sleep 600`], { stdout: "pipe" });
+  clean.push(async () => {
+    other.kill("SIGKILL");
+    await other.exited;
+  });
+  await other.stdout.getReader().read();
+  const sampler = new JobSampler(context, { files: new KeptFiles(), devices: NO_DEVICES });
+  clean.push(() => sampler.forget(job.key));
+  const { pids } = sampler.sampleOne(job).details;
+  expect(new Set(pids)).toEqual(new Set([job.process.pid, other.pid]));
 });

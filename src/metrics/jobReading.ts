@@ -2,6 +2,7 @@ import type { Context } from "../jobs/context.ts";
 import type { OpenJob } from "../jobs/model/job.ts";
 import { whyMemoryIsPartial } from "../jobs/model/memoryCharge.ts";
 import type { Counters, Details } from "../limits/counters.ts";
+import { hasOnlyCompanions } from "../linux/cgroup/companion.ts";
 import { type JobCgroup, listMembers, tenantCgroupOf } from "../linux/cgroup/jobCgroup.ts";
 import { counterReader, detailReader } from "../linux/cgroup/jobCounters.ts";
 import type { FileView, KeptFiles } from "../linux/cgroup/keptFiles.ts";
@@ -138,7 +139,7 @@ export class JobReader {
     this.#keptPids = keptPids;
     if (kept === undefined || keptPids.length === 0)
       return sumOfSizes(pids, (pid) => readResidentBytes(this.#host, pid));
-    // The file of a process that has ended says so, also when its pid is in use again.
+    // The open file of a process that has ended cannot be read, also when its pid is in use again. Then the present one is opened.
     return sumOfSizes(pids, (pid) => {
       const text = unlessGone(() => kept.fs.read(`${directoryOf(pid)}/statm`));
       return text === "gone" ? "gone" : residentBytesIn(text);
@@ -158,13 +159,15 @@ const MAX_KEPT_PROCESSES = 4;
 const MAX_WHOLE_LIST = 2048;
 
 /**
- * Returns the cgroup with its directory in the hierarchy of v2 first, and with the lists there in files that stay open. On v1 such
- * a file shows the list of an earlier reading (cgroup_pidlist, kernel/cgroup/cgroup-v1.c).
+ * Returns the cgroup with its directory in the hierarchy of v2 first, and with the lists there in files that stay open. On v1
+ * such a file shows the list of an earlier reading (cgroup_pidlist, kernel/cgroup/cgroup-v1.c). A companion is not used: it
+ * limits nothing, so that processes of the job may be outside of it.
  */
 function listedIn(cgroup: JobCgroup, kept: CgroupFs): JobCgroup {
-  const isV2 = ({ hierarchy }: JobCgroup["directories"][number]) => hierarchy.version === 2;
+  const isListed = ({ hierarchy }: JobCgroup["directories"][number]) =>
+    hierarchy.version === 2 && !hasOnlyCompanions(hierarchy);
   const { fs, directories } = cgroup;
-  const own = directories.find(isV2);
+  const own = directories.find(isListed);
   if (own === undefined) return cgroup;
   const list = `${own.path}/cgroup.procs`;
   const read = (path: string): string => {

@@ -1,6 +1,8 @@
 import { describe, expect, it } from "bun:test";
+import { existsSync } from "node:fs";
 import { someJob } from "../../../test/support/jobs.ts";
 import type { ProcessEvents } from "../../linux/events/processEvents.ts";
+import { openPidfd } from "../../sys/pidfd.ts";
 import type { Context } from "../context.ts";
 import { JobObserver } from "./jobObserver.ts";
 
@@ -35,5 +37,19 @@ describe("the jobs of an observer", () => {
     observer.observe(after, undefined);
     observer.update({ ...before, labels: { stage: "later" } });
     expect([...observer.jobs().keys()]).toEqual([after.key]);
+  });
+
+  it("keep one pidfd of their process, the one that was observed last", () => {
+    const observer = start();
+    const [first, last] = [openPidfd(process.pid), openPidfd(process.pid)];
+    const job = someJob({ process: { bootId: "b", pid: process.pid, startTicks: 1 } });
+    const areOpen = () => [first, last].map((fd) => existsSync(`/proc/self/fd/${fd}`));
+    observer.observe(job, first);
+    observer.observe(job, last);
+    expect(areOpen()).toEqual([false, true]);
+    observer.observe(job, last);
+    expect(areOpen()).toEqual([false, true]);
+    observer.forget(job);
+    expect(areOpen()).toEqual([false, false]);
   });
 });

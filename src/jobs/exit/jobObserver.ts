@@ -45,7 +45,9 @@ export class JobObserver {
     if (before !== undefined) this.#jobs.delete(before.job.key);
     this.#observed.set(name, { job, pidfd, wasAlive, end: undefined });
     this.#jobs.set(job.key, job);
+    // This ends the watch of the descriptor before, which can be closed then.
     this.#events.watchExit(job.process, pidfd ?? null);
+    if (before?.pidfd !== undefined && before.pidfd !== pidfd) closeFd(before.pidfd);
   }
 
   /** Replaces the recorded state of an observed job. Does nothing for another job. */

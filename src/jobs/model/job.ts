@@ -37,7 +37,9 @@ export interface JobFields {
   readonly carriedUsage: Usage | null;
   /** The file with the workload's output under `run --detach`. */
   readonly logPath: string | null;
-  /** The part of the policy that chose the process: `rule NAME` or `target_commands`. `null`: no policy, or an earlier release. */
+  /**
+   * The part of the policy that chose the process: `rule NAME` or `target_commands`. `null`: no policy, or an earlier release.
+   */
   readonly decidedBy: string | null;
 }
 

@@ -12,7 +12,7 @@ type Standard = "inherit" | "ignore" | number;
 export interface OpenFiles {
   /** Descriptors that the caller opened. The workload inherits them (`ffmpeg -i pipe:3`). */
   readonly inherited: number[];
-  /** Descriptors with which a signal handler or a thread of the runtime wakes its event loop by making them readable; eventfd(2). */
+  /** Descriptors that a signal handler or a thread of the runtime makes readable to wake its event loop; eventfd(2). */
   readonly wakeups: number[];
 }
 

@@ -74,7 +74,14 @@ test.each([
 test("a missing file is undefined, not 0", () => {
   expect(readCgroupFile(directory({}), "file")).toBeUndefined();
   expect(readNumber(directory({}), "file")).toBeUndefined();
-  expect(readCounter(directory({}), "file", "usage_usec")).toBeUndefined();
+  expect(readCounter(directory({}), "file", "oom")).toBeUndefined();
+});
+
+test("readCounter() reads a counter by its name, and nothing that is no whole number", () => {
+  const text = "usage_usec 12\nbad\nnegative -1\nword max\n\nthrottled_usec 5000000\n";
+  const read = (name: string) => readCounter(directory({ "/cg/a/cpu.stat": text }), "cpu.stat", name);
+  expect(["usage_usec", "throttled_usec"].map(read)).toEqual([12, 5_000_000]);
+  for (const name of ["bad", "negative", "word", "usage"]) expect(read(name)).toBeUndefined();
 });
 
 test("counterIn() reads one counter, whose name is a whole word at the start of a line", () => {

@@ -83,12 +83,12 @@ export function readNumber(directory: CgroupFiles, file: string): number | undef
 
 // nr_throttled 12
 // throttled_usec 5000000
-/** Reads one counter of a file, without a map, whose first use takes the end of a launch a block of the heap. */
+/** Reads one counter by its name. Without a map, whose first use takes the end of a launch a block of the heap. */
 export function readCounter(directory: CgroupFiles, file: string, name: string): number | undefined {
   return counterIn(readCgroupFile(directory, file) ?? "", name);
 }
 
-/** Returns one counter of such a text; `undefined` where there is none. A sampler reads some of these each second. */
+/** Returns one counter of the text of such a file; `undefined` where there is none. A sampler reads some of these each second. */
 export function counterIn(text: string, name: string): number | undefined {
   for (let at = text.indexOf(name); at >= 0; at = text.indexOf(name, at + 1)) {
     const isWord = text.charCodeAt(at + name.length) === 0x20;

@@ -82,8 +82,8 @@ function isChange({ quotaCores: before, ceilingCores }: QuotaJob, quota: number 
 
 /**
  * Divides the cores evenly among the jobs, each of which first has its floor, and no more than its ceiling. A job that uses
- * little leaves its part to those that want more; the rest that no job wants is divided evenly too, so that a job that becomes busy
- * has room.
+ * little leaves its part to those that want more; the rest that no job wants is divided evenly too, so that a job that
+ * becomes busy has room.
  */
 function divideAmong(jobs: readonly QuotaJob[], leftCores: number, cores: number): Map<string, number> {
   const shares = new Map(

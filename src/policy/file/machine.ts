@@ -5,7 +5,10 @@ import { readOnlineCpus } from "../../linux/onlineCpus.ts";
 import { GROUPS_FILE, readNames, USERS_FILE } from "../../linux/proc/idNames.ts";
 import { InstalledPrograms } from "../../linux/proc/installedPrograms.ts";
 
-/** The parts of the machine that a policy names. A policy stays valid where one is missing: it may be shared, or the part come later. */
+/**
+ * The parts of the machine that a policy names. A policy stays valid where one is missing: other machines may have the policy
+ * too, or the part may come later.
+ */
 export interface Machine {
   findDisk: typeof findWholeDisk;
   programs: Pick<InstalledPrograms, "has" | "list">;

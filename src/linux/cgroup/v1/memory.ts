@@ -1,6 +1,6 @@
 import { PAGE_BYTES } from "../../memory.ts";
 import type { CgroupController } from "../controller.ts";
-import { type CgroupDirectory, counterIn, readCgroupFile, readNumber } from "../file.ts";
+import { type CgroupDirectory, counterIn, readCgroupFile, readCounter, readNumber } from "../file.ts";
 import { numberFile } from "../limitFiles.ts";
 import { usageV1 } from "./usage.ts";
 
@@ -48,7 +48,7 @@ export const memory: CgroupController = {
     known.fileBytes ??= counterIn(stat, "total_cache") ?? null;
     known.majorFaults ??= counterIn(stat, "total_pgmajfault") ?? null;
     known.memoryPeakBytes ??= readNumber(directory, "memory.max_usage_in_bytes") ?? null;
-    known.oomKills ??= counterIn(readCgroupFile(directory, "memory.oom_control") ?? "", "oom_kill") ?? null;
+    known.oomKills ??= readCounter(directory, "memory.oom_control", "oom_kill") ?? null;
   },
   unavailable(origin) {
     if (countsForChildren(origin) || hardLimit.read(origin) === undefined) return undefined;

@@ -1,7 +1,7 @@
 import type { LimitOutcome } from "../../../limits/outcome.ts";
 import { PAGE_BYTES } from "../../memory.ts";
 import type { CgroupController } from "../controller.ts";
-import { type CgroupDirectory, counterIn, readCgroupFile, readNumber } from "../file.ts";
+import { type CgroupDirectory, counterIn, readCgroupFile, readCounter, readNumber } from "../file.ts";
 import { numberFile } from "../limitFiles.ts";
 import { usageV2 } from "./usage.ts";
 
@@ -28,7 +28,7 @@ export const memory: CgroupController = {
     known.majorFaults ??= counterIn(stat, "pgmajfault") ?? null;
     known.rereadBytes ??= rereadBytesIn(stat);
     known.memoryPeakBytes ??= readNumber(directory, "memory.peak") ?? null;
-    known.oomKills ??= counterIn(readCgroupFile(directory, "memory.events") ?? "", "oom_kill") ?? null;
+    known.oomKills ??= readCounter(directory, "memory.events", "oom_kill") ?? null;
   },
 };
 
