@@ -14,11 +14,11 @@ const JOB = ["--cpu-quota", "100", "--", "sleep", "600"];
 
 /** The processes and the memory that jobs of one way to start them keep besides their workloads. */
 interface Kept {
-  /** Processes of ffrtmp for all jobs, without the daemon. */
+  /** Processes of ffrtmp for all jobs, without the daemon and its meter. */
   processes: number;
   /** The median of these; `null` without any. */
   each: MemoryKb | null;
-  /** How much the private memory of the daemon has grown for one job; absent without a daemon. */
+  /** How much the private memory of the daemon and its meter has grown for one job; absent without a daemon. */
   daemonGrowthKb?: number;
 }
 
@@ -42,7 +42,7 @@ export const footprint: Benchmark = {
       each?.proportional ?? "–",
       each?.privateDirty ?? 0,
     ]);
-    const growth = `Under watch, the private memory of the daemon grew by ${detached.daemonGrowthKb?.toFixed(1)} kB for each job.`;
+    const growth = `Under watch, the private memory of the daemon and its meter, one process for all jobs, grew by ${detached.daemonGrowthKb?.toFixed(1)} kB for each job.`;
     return [
       markdownTable(["", "processes", "kB proportional, each", "kB private dirty, each"], rows),
       growth,
@@ -97,23 +97,30 @@ async function measureDetached(count: number): Promise<Kept> {
   };
   try {
     await Bun.sleep(SETTLING_MS);
-    const before = readMemory(daemon.pid).privateDirty;
+    const before = privateMemoryOf(daemon.pid);
     for (let started = 0; started < count; started++) {
       const cmd = [ffrtmp.executable, "run", "--detach", ...JOB];
       const { exitCode } = Bun.spawnSync({ cmd, env: environment, stdio: ["ignore", "ignore", "ignore"] });
       if (exitCode !== 0) throw new Error(`${cmd.join(" ")} ended with ${exitCode}`);
     }
     await Bun.sleep(SETTLING_MS);
-    const daemonGrowthKb = (readMemory(daemon.pid).privateDirty - before) / count;
+    const daemonGrowthKb = (privateMemoryOf(daemon.pid) - before) / count;
     const jobs = runningJobs().length;
     if (jobs !== count) throw new Error(`${jobs} of ${count} jobs run`);
-    return { ...keptBy(processesOf(ffrtmp).filter((pid) => pid !== daemon.pid)), daemonGrowthKb };
+    const own = [daemon.pid, ...childrenOf(daemon.pid)];
+    return { ...keptBy(processesOf(ffrtmp).filter((pid) => !own.includes(pid))), daemonGrowthKb };
   } finally {
     for (const { pid } of runningJobs()) process.kill(pid, "SIGKILL");
     await eventually("every job has ended", () => (runningJobs().length === 0 ? true : undefined));
     await processes.stop(daemon);
     removeGroups(governedHierarchies(), ffrtmp.cgroupPrefix);
   }
+}
+
+/** Returns the private memory of a daemon and of its meter, in kB. */
+function privateMemoryOf(daemon: number): number {
+  const own = [daemon, ...childrenOf(daemon)];
+  return own.reduce((sum, pid) => sum + readMemory(pid).privateDirty, 0);
 }
 
 function keptBy(pids: number[]): Kept {
@@ -139,6 +146,10 @@ function processesOf({ executable }: FfrtmpUnderTest): number[] {
 }
 
 function childOf(pid: number): number | undefined {
+  return childrenOf(pid)[0];
+}
+
+function childrenOf(pid: number): number[] {
   const { stdout } = Bun.spawnSync(["ps", "-o", "pid=", "--ppid", String(pid)]);
-  return Number(stdout.toString().trim().split("\n")[0]) || undefined;
+  return stdout.toString().split("\n").map(Number).filter(Boolean);
 }
