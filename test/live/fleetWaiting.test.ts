@@ -6,7 +6,7 @@ import { createSigningKey } from "../../src/fleet/keys/signingKey.ts";
 import { DispatchingNode } from "../support/fleet/dispatchingNode.ts";
 import { FleetHub } from "../support/fleet/fleetHub.ts";
 import { lacksNatsServer } from "../support/fleet/natsProgram.ts";
-import { testIf, until, useSandbox } from "../support/sandbox.ts";
+import { readProc, testIf, until, useSandbox } from "../support/sandbox.ts";
 
 setDefaultTimeout(120_000);
 const sandbox = useSandbox();
@@ -59,6 +59,26 @@ live("a job that no node can take says why, at its submission and in the queue",
   await until("its report is at the hub", async () =>
     (await submit("lhs", "typo-3")).stderr.includes("theirs are hls, hsl"),
   );
+  await node.stop();
+});
+
+/** Returns how many filters of system calls a process is under; they stay when it executes itself. */
+function filtersOf(pid: number): number {
+  return Number(/^Seccomp_filters:\s*(\d+)$/m.exec(readProc(pid, "status"))?.[1]);
+}
+
+live("an agent that begins again after changes of root's files does not pile up filters", async () => {
+  const { node } = await startNode();
+  node.start();
+  const starts = () => node.log.split("connected to").length - 1;
+  await until("the agent is connected", () => starts() === 1);
+  expect(filtersOf(node.agentPid)).toBeGreaterThan(0);
+  const before = filtersOf(node.agentPid);
+  for (const again of [1, 2]) {
+    node.accept({ slots: 1 + again });
+    await until("it has begun again", () => starts() === 1 + again);
+  }
+  expect(filtersOf(node.agentPid)).toBe(before);
   await node.stop();
 });
 
