@@ -1,8 +1,11 @@
 import { expect, setDefaultTimeout } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { FleetDirectory } from "../../src/fleet/hub/fleetDirectory.ts";
+import { storeDocument } from "../../src/fleet/hub/documents.ts";
 import { publishTemplate, readStoredTemplate } from "../../src/fleet/hub/publishTemplate.ts";
 import { createSigningKey } from "../../src/fleet/keys/signingKey.ts";
+import { signDocument } from "../../src/fleet/messages/signed.ts";
+import { templateSubject } from "../../src/fleet/messages/subjects.ts";
 import { DispatchingNode } from "../support/fleet/dispatchingNode.ts";
 import { FleetHub } from "../support/fleet/fleetHub.ts";
 import { lacksNatsServer } from "../support/fleet/natsProgram.ts";
@@ -147,5 +150,22 @@ live("a template replaces no other one unseen", async () => {
   const others = refused.filter((text) => !text.includes("was pushed meanwhile, and is not replaced"));
   expect([refused.length, others]).toEqual([all.length - replaced.length, []]);
   expect((await readStoredTemplate(admin, "thumb")).template?.body.name).toBe("thumb");
+  await admin.close();
+});
+
+live("a template counts from the serial before, and not from one that no clock gives", async () => {
+  const hub = await FleetHub.start(sandbox());
+  const admin = await hub.admin();
+  const content = { name: "hls", yaml: 'command: ["true"]\n', by: "ann" };
+  const hour = Date.now() + 3_600_000;
+  const serialAfter = async (serial: number) => {
+    const body = { v: 1, ...content, serial, at: new Date().toISOString() };
+    const { seq } = await readStoredTemplate(admin, "hls");
+    await storeDocument(admin, templateSubject("hls"), signDocument("template", body, createSigningKey()), seq);
+    await publishTemplate(admin, createSigningKey(), content, undefined);
+    return (await readStoredTemplate(admin, "hls")).template?.body.serial;
+  };
+  expect(await serialAfter(hour)).toBe(hour + 1);
+  for (const forged of [Number.MAX_SAFE_INTEGER, 9e15]) expect(await serialAfter(forged)).toBeLessThan(hour);
   await admin.close();
 });
