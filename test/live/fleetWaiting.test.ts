@@ -1,7 +1,7 @@
 import { expect, setDefaultTimeout } from "bun:test";
 import { writeFileSync } from "node:fs";
-import { FleetDirectory } from "../../src/fleet/hub/fleetDirectory.ts";
 import { storeDocument } from "../../src/fleet/hub/documents.ts";
+import { FleetDirectory } from "../../src/fleet/hub/fleetDirectory.ts";
 import { publishTemplate, readStoredTemplate } from "../../src/fleet/hub/publishTemplate.ts";
 import { createSigningKey } from "../../src/fleet/keys/signingKey.ts";
 import { signDocument } from "../../src/fleet/messages/signed.ts";
@@ -161,7 +161,12 @@ live("a template counts from the serial before, and not from one that no clock g
   const serialAfter = async (serial: number) => {
     const body = { v: 1, ...content, serial, at: new Date().toISOString() };
     const { seq } = await readStoredTemplate(admin, "hls");
-    await storeDocument(admin, templateSubject("hls"), signDocument("template", body, createSigningKey()), seq);
+    await storeDocument(
+      admin,
+      templateSubject("hls"),
+      signDocument("template", body, createSigningKey()),
+      seq,
+    );
     await publishTemplate(admin, createSigningKey(), content, undefined);
     return (await readStoredTemplate(admin, "hls")).template?.body.serial;
   };

@@ -16,7 +16,10 @@ export async function grow(hub: string, flags: FleetFlags): Promise<number> {
   // Also gives the operator the rights for what follows, which an earlier release has not.
   const closed = directory.closeForGrowth();
   const code = await reloadHub(directory, closed, "the queues are not closed, and the hub stays as it is");
-  if (code !== 0) return code;
+  if (code !== 0) {
+    printErr("  then the same command again; to leave the hub as it is: ffrtmp fleet restore --finish");
+    return code;
+  }
   const { saved, keptConfig } = await duringGrowth(directory.path, async () => {
     // Another call can have been first.
     directory.checkGrowth(addresses);
