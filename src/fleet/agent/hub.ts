@@ -121,7 +121,8 @@ export class Hub implements ChainHub, DocumentHub {
 
   /** Publishes the last state again: the hub did not store it, as while it had no leader for the stream. */
   repeatNode(): void {
-    if (this.#report !== undefined && this.isConnected) this.#sendReport(this.#report, new Date().toISOString());
+    if (this.#report !== undefined && this.isConnected)
+      this.#sendReport(this.#report, new Date().toISOString());
   }
 
   #sendReport(report: Uint8Array, at: string): void {
