@@ -4,8 +4,11 @@ import { describeErrno, errnoName } from "./errno.ts";
 import { syscall } from "./libc.ts";
 import { NotRegular, openRegular } from "./regularFile.ts";
 
+const LOCK_SH = 1;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
+/** While others make a change, which takes each some ms. */
+const [WAIT_MS, POLL_MS] = [10_000, 20];
 
 /** The descriptor of the lock, or why there is none: `"locked"` when another process has locked the file. */
 type Lock = number | "locked" | { reason: string };
@@ -24,7 +27,22 @@ export function lockDirectory(path: string): Lock {
   return lock(path, () => openSync(path, constants.O_RDONLY | constants.O_DIRECTORY));
 }
 
-function lock(path: string, open: () => number): Lock {
+/** The same with a lock that any number of processes can have, and none while another one has locked the directory alone. */
+export function shareDirectory(path: string): Lock {
+  return lock(path, () => openSync(path, constants.O_RDONLY | constants.O_DIRECTORY), LOCK_SH);
+}
+
+/** Waits for a lock for some seconds. */
+export function waitForLock(take: () => Lock): Lock {
+  const endMs = performance.now() + WAIT_MS;
+  for (;;) {
+    const taken = take();
+    if (taken !== "locked" || performance.now() > endMs) return taken;
+    Bun.sleepSync(POLL_MS);
+  }
+}
+
+function lock(path: string, open: () => number, operation = LOCK_EX): Lock {
   let fd: number;
   try {
     fd = open();
@@ -32,7 +50,7 @@ function lock(path: string, open: () => number): Lock {
     if (error instanceof NotRegular) return { reason: error.message.replace(/^it/, path) };
     return { reason: `${describeErrno(error)} opening ${path}` };
   }
-  const result = syscall("flock", fd, LOCK_EX | LOCK_NB);
+  const result = syscall("flock", fd, operation | LOCK_NB);
   if (result === 0) return fd;
   closeFd(fd);
   const name = errnoName(result);

@@ -2,6 +2,7 @@ import { expect } from "bun:test";
 import { chmodSync, cpSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { connectAsNode, FleetHub } from "../support/fleet/fleetHub.ts";
+import { joinNode } from "../support/fleet/joinNode.ts";
 import { someLiveJob, someReport } from "../support/fleet/messages.ts";
 import { lacksNatsServer, NATS_SERVER } from "../support/fleet/natsProgram.ts";
 import { isRunning, testIf, until, useSandbox } from "../support/sandbox.ts";
@@ -13,7 +14,7 @@ const live = testIf(lacksNatsServer());
 async function joinHub(hub: FleetHub, node: string): Promise<string> {
   const config = sandbox().path(`etc-${node}/node.yaml`);
   const { text } = await hub.invite(node);
-  expect((await sandbox().run(["fleet", "join", "--config", config, text])).code).toBe(0);
+  await joinNode(sandbox(), text, { config, agentDirectory: sandbox().path(`agent-${node}`) });
   return config;
 }
 

@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "
 import { join } from "node:path";
 import { readNodeConfig } from "../../src/fleet/nodeConfig.ts";
 import { connectAsNode, FleetHub } from "../support/fleet/fleetHub.ts";
+import { joinNode } from "../support/fleet/joinNode.ts";
 import { someLiveJob, someReport, someResultLine } from "../support/fleet/messages.ts";
 import { lacksNatsServer, NATS_SERVER } from "../support/fleet/natsProgram.ts";
 import { isRunning, lacksCommand, testIf, until, useSandbox } from "../support/sandbox.ts";
@@ -227,7 +228,7 @@ live("the agent of a joined node brings results to the hub, also after it was aw
   const { process } = await hub.up();
   const config = sandbox().path("etc/node.yaml");
   const { text } = await hub.invite("edge-1");
-  expect((await sandbox().run(["fleet", "join", "--config", config, text])).code).toBe(0);
+  await joinNode(sandbox(), text, { config, agentDirectory: sandbox().path("agent") });
   await sandbox().run(["run", "--job-id", "first", "--sla-eligible", "--", "true"]);
   sandbox().start(["fleet", "agent", "--config", config], { stdout: "ignore", stderr: "ignore" });
   const jobsAtHub = async () => {

@@ -50,7 +50,13 @@ class TestNode {
     this.#log = sandbox().path(`${name}.log`);
     writeFileSync(this.#log, "");
     const urls = [`nats://127.0.0.1:${this.link.port}`];
-    const config: NodeConfigFile = { v: 1, node: name, hub: urls, nkey_file: hub.seedFile(name) };
+    const config: NodeConfigFile = {
+      v: 1,
+      node: name,
+      hub: urls,
+      nkey_file: hub.seedFile(name),
+      state_dir: sandbox().path(`agent-${name}`),
+    };
     writeFileSync(this.#config, stringify(config));
   }
 

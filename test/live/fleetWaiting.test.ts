@@ -1,12 +1,15 @@
 import { expect, setDefaultTimeout } from "bun:test";
 import { writeFileSync } from "node:fs";
+import { storeDocument } from "../../src/fleet/hub/documents.ts";
 import { FleetDirectory } from "../../src/fleet/hub/fleetDirectory.ts";
 import { publishTemplate, readStoredTemplate } from "../../src/fleet/hub/publishTemplate.ts";
 import { createSigningKey } from "../../src/fleet/keys/signingKey.ts";
+import { signDocument } from "../../src/fleet/messages/signed.ts";
+import { templateSubject } from "../../src/fleet/messages/subjects.ts";
 import { DispatchingNode } from "../support/fleet/dispatchingNode.ts";
 import { FleetHub } from "../support/fleet/fleetHub.ts";
 import { lacksNatsServer } from "../support/fleet/natsProgram.ts";
-import { testIf, until, useSandbox } from "../support/sandbox.ts";
+import { readProc, testIf, until, useSandbox } from "../support/sandbox.ts";
 
 setDefaultTimeout(120_000);
 const sandbox = useSandbox();
@@ -59,6 +62,26 @@ live("a job that no node can take says why, at its submission and in the queue",
   await until("its report is at the hub", async () =>
     (await submit("lhs", "typo-3")).stderr.includes("theirs are hls, hsl"),
   );
+  await node.stop();
+});
+
+/** Returns how many filters of system calls a process is under; they stay when it executes itself. */
+function filtersOf(pid: number): number {
+  return Number(/^Seccomp_filters:\s*(\d+)$/m.exec(readProc(pid, "status"))?.[1]);
+}
+
+live("an agent that begins again after changes of root's files does not pile up filters", async () => {
+  const { node } = await startNode();
+  node.start();
+  const starts = () => node.log.split("connected to").length - 1;
+  await until("the agent is connected", () => starts() === 1);
+  expect(filtersOf(node.agentPid)).toBeGreaterThan(0);
+  const before = filtersOf(node.agentPid);
+  for (const again of [1, 2]) {
+    node.accept({ slots: 1 + again });
+    await until("it has begun again", () => starts() === 1 + again);
+  }
+  expect(filtersOf(node.agentPid)).toBe(before);
   await node.stop();
 });
 
@@ -127,5 +150,27 @@ live("a template replaces no other one unseen", async () => {
   const others = refused.filter((text) => !text.includes("was pushed meanwhile, and is not replaced"));
   expect([refused.length, others]).toEqual([all.length - replaced.length, []]);
   expect((await readStoredTemplate(admin, "thumb")).template?.body.name).toBe("thumb");
+  await admin.close();
+});
+
+live("a template counts from the serial before, and not from one that no clock gives", async () => {
+  const hub = await FleetHub.start(sandbox());
+  const admin = await hub.admin();
+  const content = { name: "hls", yaml: 'command: ["true"]\n', by: "ann" };
+  const hour = Date.now() + 3_600_000;
+  const serialAfter = async (serial: number) => {
+    const body = { v: 1, ...content, serial, at: new Date().toISOString() };
+    const { seq } = await readStoredTemplate(admin, "hls");
+    await storeDocument(
+      admin,
+      templateSubject("hls"),
+      signDocument("template", body, createSigningKey()),
+      seq,
+    );
+    await publishTemplate(admin, createSigningKey(), content, undefined);
+    return (await readStoredTemplate(admin, "hls")).template?.body.serial;
+  };
+  expect(await serialAfter(hour)).toBe(hour + 1);
+  for (const forged of [Number.MAX_SAFE_INTEGER, 9e15]) expect(await serialAfter(forged)).toBeLessThan(hour);
   await admin.close();
 });

@@ -16,6 +16,7 @@ import { locateState } from "../../src/ledger/location.ts";
 import { type Hierarchy, readHierarchies } from "../../src/linux/cgroup/hierarchies.ts";
 import { realHost } from "../../src/linux/host.ts";
 import { hasEnded, readStat } from "../../src/linux/proc/stat.ts";
+import { checkAgentDirectory } from "./fleet/agentDirectory.ts";
 import { checkJsonContract } from "./jsonContract.ts";
 
 /** The compiled executable, which users run too. `FFRTMP_TEST_EXECUTABLE` names another one. */
@@ -109,6 +110,7 @@ export class Sandbox {
 
   /** Starts any command. Its process is killed at the end of the test. */
   spawn(cmd: string[], { env = {}, ...options }: SpawnOptions = {}): Bun.Subprocess {
+    checkAgentDirectory(cmd);
     const child = Bun.spawn({
       cmd,
       stdin: "ignore",

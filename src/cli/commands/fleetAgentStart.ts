@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { FleetAgent } from "../../fleet/agent/agent.ts";
 import { DispatchOnDemand } from "../../fleet/agent/dispatchOnDemand.ts";
 import { DocumentKeeper } from "../../fleet/agent/documentKeeper.ts";
-import { type AgentSettings, beginAgain } from "../../fleet/agent/newStart.ts";
+import { type AgentSettings, beginAgain, hasBegunAgain } from "../../fleet/agent/newStart.ts";
 import { NodeLedger } from "../../fleet/agent/nodeLedger.ts";
 import { type NodeFacts, readMachine } from "../../fleet/agent/nodeState.ts";
 import { RootsLocks } from "../../fleet/agent/rootsLocks.ts";
@@ -34,7 +34,8 @@ export async function serveAsAgent(
 ): Promise<number> {
   const { config, ledger: path, withCommands } = settings;
   const seed = readSeed(config);
-  denySignals();
+  // A second filter would be asked at each system call too, and the kernel takes only so many.
+  if (!hasBegunAgain(process.env)) denySignals();
   neverWaitForStderr();
   const host = realHost();
   const ledger = new NodeLedger(path, withCommands, warn);

@@ -66,6 +66,7 @@ export interface HubRequest {
 export class Hub implements ChainHub, DocumentHub {
   readonly #connection: NatsConnection;
   readonly #node: string;
+  #report: Uint8Array | undefined;
   #isConnected = true;
   #epoch = 0;
   /** The connection is lost, or closed. */
@@ -114,9 +115,20 @@ export class Hub implements ChainHub, DocumentHub {
    * alike: the hub has buffers of its length for each connection, and keeps it on its disk.
    */
   publishNode(text: string, at: string): void {
+    this.#report = gzip(text);
+    this.#sendReport(this.#report, at);
+  }
+
+  /** Publishes the last state again: the hub did not store it, as while it had no leader for the stream. */
+  repeatNode(): void {
+    if (this.#report !== undefined && this.isConnected)
+      this.#sendReport(this.#report, new Date().toISOString());
+  }
+
+  #sendReport(report: Uint8Array, at: string): void {
     const marks = headers();
     marks.set(SENT_AT, at);
-    this.#connection.publish(nodeSubject(this.#node), gzip(text), { headers: marks });
+    this.#connection.publish(nodeSubject(this.#node), report, { headers: marks });
   }
 
   /** Rises with each return of the connection: the hub may be another one then, or an older one. */

@@ -60,7 +60,7 @@ export class JobQueue implements ClaimHub {
 
   /**
    * Reads the clock of the hub, in ms since the epoch: from the time at which it stored the last report of this node, which says when
-   * it was sent. Throws where there is no recent report; the agent sends one with each connection.
+   * it was sent. Throws where there is no recent report, and sends the last one again: it was lost.
    */
   async readClock(): Promise<number> {
     const endMs = performance.now() + REPORT_WAIT_MS;
@@ -70,7 +70,10 @@ export class JobQueue implements ClaimHub {
       const storedMs = Date.parse(message.headers?.get("Nats-Time-Stamp") ?? "");
       // An older one was sent before the clock of this machine was set, or by an earlier boot.
       if (Math.abs(ageMs) < RECENT_MS && !Number.isNaN(storedMs)) return storedMs + ageMs;
-      if (performance.now() > endMs) throw new Error("the hub has no recent report of this node");
+      if (performance.now() > endMs) {
+        this.#hub.repeatNode();
+        throw new Error("the hub has no recent report of this node");
+      }
       await Bun.sleep(REPORT_POLL_MS);
     }
   }

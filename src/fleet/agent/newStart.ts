@@ -6,6 +6,8 @@ import type { NodeConfig } from "../nodeConfig.ts";
 
 /** The variable that tells a new start of this program that it is the agent, and for which node. src/main.ts reads its name too. */
 const AGENT_VARIABLE = "FFRTMP_FLEET_AGENT";
+/** The variable with the PID of an agent that has begun again. */
+const AGAIN_VARIABLE = "FFRTMP_FLEET_AGENT_AGAIN";
 /** The kernel takes no longer variable: MAX_ARG_STRLEN, execve(2). */
 const MAX_VARIABLE_BYTES = 128 * 1024;
 
@@ -37,12 +39,19 @@ export function continueAsAgent(settings: AgentSettings): void {
 
 /** Begins again with a first start, which reads all files anew. execve(2) keeps the PID. Returns if that is not possible. */
 export function beginAgain(): void {
-  const prefix = Buffer.from(`${AGENT_VARIABLE}=`);
+  const own = [AGENT_VARIABLE, AGAIN_VARIABLE].map((name) => `${name}=`);
   // The environment of this start, as it began.
-  const environment = readWordsFile("/proc/self/environ").filter(
-    (word) => !Buffer.from(word.subarray(0, prefix.length)).equals(prefix),
-  );
-  executeAgain(readWordsFile("/proc/self/cmdline"), environment);
+  const environment = readWordsFile("/proc/self/environ").filter((word) => {
+    const text = Buffer.from(word).toString("latin1");
+    return !own.some((prefix) => text.startsWith(prefix));
+  });
+  const again = new TextEncoder().encode(`${AGAIN_VARIABLE}=${process.pid}`);
+  executeAgain(readWordsFile("/proc/self/cmdline"), [...environment, again]);
+}
+
+/** Returns true in each start after `beginAgain`. What the agent has denied itself before stays denied: seccomp(2). */
+export function hasBegunAgain(environment: NodeJS.ProcessEnv): boolean {
+  return environment[AGAIN_VARIABLE] === String(process.pid);
 }
 
 /** Returns the settings, once; `undefined` in a first start, and in one of another release, after an upgrade at that moment. */

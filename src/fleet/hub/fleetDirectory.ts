@@ -1,11 +1,11 @@
-import { existsSync, mkdirSync, readFileSync, renameSync } from "node:fs";
+import { existsSync, linkSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
 import { Refusal } from "../../jobs/errors.ts";
 import { closeFd } from "../../sys/descriptor.ts";
 import { describeErrno, errnoOf } from "../../sys/errno.ts";
-import { lockFile } from "../../sys/fileLock.ts";
+import { lockFile, waitForLock } from "../../sys/fileLock.ts";
 import { type Certificate, makeAuthority, makeServerCertificate } from "../keys/authority.ts";
 import { createNKey, type NKey } from "../keys/nkey.ts";
 import { readSecret, writePrivate } from "../keys/privateFile.ts";
@@ -25,6 +25,7 @@ const FILES = {
   lock: "lock",
   hub: "hub",
   transfer: "transfer",
+  closing: "closing.json",
 } as const;
 
 // {"v": 1, "hub": {"host": "hub.example.net", "port": 4222}, "admin": "UA…", "nodes": {"edge-1": {"nkey": "UB…", "since": "…", "pools": ["live"]}}}
@@ -48,10 +49,11 @@ const fleetFile = z.object({
   closed: z.iso.datetime().nullable().default(null),
 });
 
+/** The closing of the queues before a hub grows, and the key of the user that was made with it. */
+const closingFile = z.object({ closed: z.iso.datetime(), seed: z.string(), publicKey: z.string() });
+
 /** Commands that run at once each wait for their own version of the users to be read, or for a later one. */
 const MAX_PROBES = 16;
-const LOCK_TIMEOUT_MS = 10_000;
-const LOCK_POLL_MS = 20;
 
 /**
  * The two keys of the operator that sign: one policies and what nodes are asked to do, the other one jobs. They are apart, so
@@ -198,8 +200,11 @@ export class FleetDirectory {
     return this.#change(() => {
       const config = join(this.hub, HUB_FILES.config);
       const keptConfig = `${config}.before`;
-      // It is there where an earlier call was interrupted.
-      if (!existsSync(keptConfig)) renameSync(config, keptConfig);
+      // Where an earlier call was interrupted, it is kept already. The hub can be started at any time: its file is always there.
+      if (!isOfMany(config)) {
+        rmSync(keptConfig, { force: true });
+        linkSync(config, keptConfig);
+      }
       this.#writeServers(addresses, certificates, certificate, HUB_FILES.dataOfMany);
       const [hub, ...servers] = addresses;
       const closed = new Date().toISOString();
@@ -207,6 +212,7 @@ export class FleetDirectory {
       // First: from the next line on, the hub is to get what was saved.
       this.transfer.probe = probe.seed;
       this.#writeFleet({ ...this.read(), hub, servers, closed }, probe);
+      rmSync(this.#file("closing"), { force: true });
       return { keptConfig };
     });
   }
@@ -271,6 +277,29 @@ export class FleetDirectory {
     return this.#change(() => this.#writeFleet({ ...this.read(), closed: closed?.toISOString() ?? null }));
   }
 
+  /**
+   * Closes the queues before the hub grows. Until they are opened or closed otherwise, each call returns the same key: a hub that runs
+   * as a service reads the users after the first call has ended.
+   */
+  closeForGrowth(): Pick<NKey, "seed"> {
+    return this.#change(() => {
+      const fleet = this.read();
+      const last = this.#lastClosing();
+      if (last?.closed === fleet.closed && fleet.probes.includes(last.publicKey)) {
+        this.#writeUsers(fleet);
+        return last;
+      }
+      const [closed, probe] = [new Date().toISOString(), createNKey()];
+      writePrivate(this.#file("closing"), JSON.stringify({ closed, ...probe }));
+      return this.#writeFleet({ ...fleet, closed }, probe);
+    });
+  }
+
+  #lastClosing(): z.infer<typeof closingFile> | undefined {
+    const file = this.#file("closing");
+    return existsSync(file) ? closingFile.parse(JSON.parse(readFile(file, readSecret))) : undefined;
+  }
+
   /** The certificate of the fleet's authority, as PEM. */
   authority(): string {
     return readFile(this.#file("authority"));
@@ -307,13 +336,18 @@ export class FleetDirectory {
    */
   #writeFleet(fleet: Fleet, probe = createNKey()): NKey {
     const probes = [probe.publicKey, ...fleet.probes].slice(0, MAX_PROBES);
-    const nodes = new Map(Object.entries(fleet.nodes));
-    const users = usersConfig({ admin: fleet.admin, probes, nodes, isClosed: fleet.closed !== null });
     // The fleet first: the users are made from it, and again by the next change.
     writePrivate(this.#file("fleet"), `${JSON.stringify({ ...fleet, probes }, undefined, 2)}\n`);
+    this.#writeUsers({ ...fleet, probes });
+    return probe;
+  }
+
+  #writeUsers(fleet: Fleet): void {
+    const { admin, probes, closed } = fleet;
+    const nodes = new Map(Object.entries(fleet.nodes));
+    const users = usersConfig({ admin, probes, nodes, isClosed: closed !== null });
     for (const path of this.#serverDirectories(serversOf(fleet).length))
       writePrivate(join(path, HUB_FILES.users), users);
-    return probe;
   }
 
   /** Makes a change while no other command makes one. `isNew`: it makes the fleet. */
@@ -322,7 +356,7 @@ export class FleetDirectory {
     if (!isNew) this.read();
     try {
       mkdirSync(this.path, { mode: 0o700, recursive: true });
-      const lock = waitForLock(this.#file("lock"));
+      const lock = waitForLock(() => lockFile(this.#file("lock")));
       if (lock === "locked")
         throw new Refusal(`another ffrtmp is changing the fleet in ${this.path}`, "try again");
       if (typeof lock === "object") throw new Refusal(`cannot change the fleet: ${lock.reason}`);
@@ -361,6 +395,11 @@ function readFile(path: string, read = (file: string) => readFileSync(file, "utf
   }
 }
 
+/** Returns true for the configuration that `grow` has written. */
+function isOfMany(config: string): boolean {
+  return readFileSync(config, "utf8").includes(`store_dir: "${HUB_FILES.dataOfMany}"`);
+}
+
 const MAX_NAMED = 20;
 
 /** Returns a Refusal that names the nodes of a fleet, or the first of them. */
@@ -371,14 +410,4 @@ export function unknownNode(node: string, names: readonly string[]): Refusal {
       ? "ffrtmp fleet invite NODE"
       : `its nodes are: ${names.slice(0, MAX_NAMED).join(", ")}${more}`;
   return new Refusal(`the fleet has no node ${node || JSON.stringify(node)}`, hint);
-}
-
-/** Waits while other commands make their changes, which takes each some ms. */
-function waitForLock(path: string): ReturnType<typeof lockFile> {
-  const endMs = performance.now() + LOCK_TIMEOUT_MS;
-  for (;;) {
-    const lock = lockFile(path);
-    if (lock !== "locked" || performance.now() > endMs) return lock;
-    Bun.sleepSync(LOCK_POLL_MS);
-  }
 }

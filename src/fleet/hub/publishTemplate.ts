@@ -6,6 +6,9 @@ import { templateSubject } from "../messages/subjects.ts";
 import { type TemplateBody, templateBody } from "../messages/template.ts";
 import { readDocuments, storeDocument } from "./documents.ts";
 
+/** How far the clock of another operator may be ahead. */
+const MAX_AHEAD_MS = 86_400_000;
+
 export interface StoredTemplate {
   /** Its number in the stream. */
   readonly seq: number;
@@ -44,7 +47,8 @@ export async function publishTemplate(
   checkSeen(before, by, seen);
   const at = new Date();
   // Rises with the clock of the operator, on whichever machine that is, and also where the one before was ahead.
-  const serial = Math.max(at.getTime(), (before?.serial ?? 0) + 1);
+  const last = before !== undefined && isPlausible(before, at.getTime()) ? before.serial : 0;
+  const serial = Math.max(at.getTime(), last + 1);
   const body: TemplateBody = { v: 1, ...content, serial, at: at.toISOString() };
   const stored = await storeDocument(
     connection,
@@ -58,6 +62,14 @@ export async function publishTemplate(
       `ffrtmp fleet template show ${name}`,
     );
   return before;
+}
+
+/**
+ * Returns false for a serial that no clock gives. Nobody has proven it, and nodes keep the highest that they have used: once signed, it
+ * would leave no higher ones.
+ */
+export function isPlausible({ serial }: TemplateBody, nowMs: number): boolean {
+  return serial <= nowMs + MAX_AHEAD_MS;
 }
 
 function checkSeen(before: TemplateBody | undefined, by: string, seen: number | undefined): void {

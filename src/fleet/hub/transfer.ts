@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import {
   JetStreamApiCodes,
@@ -30,7 +30,7 @@ export class StreamTransfer {
 
   /** Saves all streams of a hub, anew. Returns their names. */
   async save(connection: NatsConnection): Promise<string[]> {
-    rmSync(this.#directory, { recursive: true, force: true });
+    this.end();
     mkdirSync(this.#directory, { mode: 0o700 });
     const manager = await jetstreamManager(connection);
     const saved: string[] = [];
@@ -79,8 +79,12 @@ export class StreamTransfer {
     }
   }
 
+  /** Removes what was saved, at once for `exists`: a part of it, without its key, could not be restored. */
   end(): void {
-    rmSync(this.#directory, { recursive: true, force: true });
+    const ended = `${this.#directory}.ended`;
+    rmSync(ended, { recursive: true, force: true });
+    if (this.exists) renameSync(this.#directory, ended);
+    rmSync(ended, { recursive: true, force: true });
   }
 
   /** In this order: a node that finds its claims, in the last one, reports so, which the first one must take. */

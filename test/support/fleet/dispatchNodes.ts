@@ -53,7 +53,13 @@ export class ClaimNode implements WorkerNode {
     mkdirSync(join(this.etc, "templates.d"), { recursive: true });
     this.#allowRecord(path("record"));
     const urls = [`nats://127.0.0.1:${this.link.port}`];
-    const config: NodeConfigFile = { v: 1, node: name, hub: urls, nkey_file: hub.seedFile(name) };
+    const config: NodeConfigFile = {
+      v: 1,
+      node: name,
+      hub: urls,
+      nkey_file: hub.seedFile(name),
+      state_dir: path("agent"),
+    };
     writeFileSync(join(this.etc, "node.yaml"), stringify(config));
     this.accept({ v: 1, pools: [POOL], slots: 4, as: RUN_AS, trusted: [key.publicKey], ...accept });
     writeFileSync(this.#log, "");

@@ -1,15 +1,8 @@
-import {
-  appendFileSync,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { AcceptFile } from "../../../src/fleet/dispatch/accept.ts";
 import type { Sandbox } from "../sandbox.ts";
+import { joinNode } from "./joinNode.ts";
 
 /** A machine with the real agent, which accepts jobs of a fleet. No runner starts what it claims. */
 export class DispatchingNode {
@@ -30,15 +23,8 @@ export class DispatchingNode {
     const templates = this.#path("fleet/templates.d");
     mkdirSync(templates, { recursive: true });
     mkdirSync(this.#path("runner"));
-    const { code, stderr } = await this.#sandbox.run([
-      "fleet",
-      "join",
-      "--config",
-      this.#path("fleet/node.yaml"),
-      invite,
-    ]);
-    if (code !== 0) throw new Error(stderr);
-    appendFileSync(this.#path("fleet/node.yaml"), `state_dir: ${this.#path("agent")}\n`);
+    const files = { config: this.#path("fleet/node.yaml"), agentDirectory: this.#path("agent") };
+    await joinNode(this.#sandbox, invite, files);
     this.#accept = { v: 1, pools: [pool], slots, as: "nobody", trusted: [trusted], signed_templates: false };
     this.accept({});
     writeFileSync(join(templates, "hls.yaml"), 'command: ["true"]\n');

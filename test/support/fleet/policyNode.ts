@@ -2,6 +2,7 @@ import { mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { parse, stringify } from "yaml";
 import { type Sandbox, until } from "../sandbox.ts";
 import type { FleetHub } from "./fleetHub.ts";
+import { joinNode } from "./joinNode.ts";
 
 /** A node of a fleet with its own directories, whose agent and `ffrtmp watch` are the compiled ones. */
 export class PolicyNode {
@@ -36,9 +37,7 @@ export class PolicyNode {
   static async join(sandbox: Sandbox, hub: FleetHub, name: string, ...flags: string[]): Promise<PolicyNode> {
     const node = new PolicyNode(sandbox, name);
     const { text } = await hub.invite(name);
-    const { code, stderr } = await sandbox.run(["fleet", "join", text, "--config", node.config, ...flags]);
-    if (code !== 0) throw new Error(stderr);
-    node.configure({ state_dir: node.agentDirectory });
+    await joinNode(sandbox, text, { config: node.config, agentDirectory: node.agentDirectory, flags });
     return node;
   }
 

@@ -1,6 +1,7 @@
 import { appendFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { FFRTMP, type Sandbox } from "../sandbox.ts";
+import { joinNode } from "./joinNode.ts";
 import { RunnerNode } from "./runnerNode.ts";
 
 /** The programs of a node that takes jobs. */
@@ -31,9 +32,7 @@ export class WholeNode extends RunnerNode {
   }
 
   async join(invite: string): Promise<void> {
-    // As an argument, because it is a test. It contains a key.
-    const { code, stderr } = await this.#box.run(["fleet", "join", invite, "--config", this.config]);
-    if (code !== 0) throw new Error(`ffrtmp fleet join failed with ${code}: ${stderr}`);
+    await joinNode(this.#box, invite, { config: this.config, agentDirectory: join(this.directory, "agent") });
     writeFileSync(this.log, "");
     // The agent reads a ledger that exists.
     await this.#box.run(["run", "--state-path", this.state, "--sla-eligible", "--", "true"]);

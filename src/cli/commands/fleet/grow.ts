@@ -2,6 +2,7 @@ import { parseHubAddresses } from "../../../fleet/hub/address.ts";
 import { connectAsAdmin } from "../../../fleet/hub/admin.ts";
 import { explainFailure } from "../../../fleet/hub/connection.ts";
 import { FleetDirectory, locateFleet } from "../../../fleet/hub/fleetDirectory.ts";
+import { duringGrowth } from "../../../fleet/hub/growthLock.ts";
 import { oneLine } from "../../../sys/visibleText.ts";
 import { printErr, printOut } from "../../output/messages.ts";
 import type { FleetFlags } from "./init.ts";
@@ -13,11 +14,17 @@ export async function grow(hub: string, flags: FleetFlags): Promise<number> {
   const directory = new FleetDirectory(locateFleet(flags.dir));
   directory.checkGrowth(addresses);
   // Also gives the operator the rights for what follows, which an earlier release has not.
-  const closed = directory.setClosed(new Date());
+  const closed = directory.closeForGrowth();
   const code = await reloadHub(directory, closed, "the queues are not closed, and the hub stays as it is");
-  if (code !== 0) return code;
-  const saved = await save(directory);
-  const { keptConfig } = directory.grow(addresses);
+  if (code !== 0) {
+    printErr("  then the same command again; to leave the hub as it is: ffrtmp fleet restore --finish");
+    return code;
+  }
+  const { saved, keptConfig } = await duringGrowth(directory.path, async () => {
+    // Another call can have been first.
+    directory.checkGrowth(addresses);
+    return { saved: await save(directory), ...directory.grow(addresses) };
+  });
   printOut(`saved ${saved.join(", ")}`);
   const steps = [
     "1. stop the hub. Its data stay where they are",

@@ -2,6 +2,7 @@ import type { NatsConnection } from "@nats-io/nats-core";
 import { connectAsAdmin } from "../../../fleet/hub/admin.ts";
 import { explainFailure } from "../../../fleet/hub/connection.ts";
 import { FleetDirectory, locateFleet, unknownNode } from "../../../fleet/hub/fleetDirectory.ts";
+import { withoutGrowth } from "../../../fleet/hub/growthLock.ts";
 import { listNodes, type NodeJson } from "../../../fleet/hub/nodes.ts";
 import { readStream, type StreamPart } from "../../../fleet/hub/readStream.ts";
 import { type NodeMessage, nodeMessage } from "../../../fleet/messages/node.ts";
@@ -15,12 +16,14 @@ export async function withHub<T>(
   use: (connection: NatsConnection, directory: FleetDirectory) => Promise<T>,
 ): Promise<T> {
   const directory = new FleetDirectory(locateFleet(dir));
-  if (directory.pendingTransfer !== undefined)
-    throw new Refusal(
-      "the streams of the hub were saved, and its servers do not have them yet",
-      "stop the hub, start its servers with the files that ffrtmp fleet grow made, and then: ffrtmp fleet setup",
-    );
-  return connected(directory, use);
+  return withoutGrowth(directory.path, () => {
+    if (directory.pendingTransfer !== undefined)
+      throw new Refusal(
+        "the streams of the hub were saved, and its servers do not have them yet",
+        "stop the hub, start its servers with the files that ffrtmp fleet grow made, and then: ffrtmp fleet setup",
+      );
+    return connected(directory, use);
+  });
 }
 
 /** The same also while the hub grows. */

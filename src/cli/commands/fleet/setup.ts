@@ -22,7 +22,8 @@ export async function setUp(flags: FleetFlags & { replicas?: number }): Promise<
       flags.replicas,
     ),
   );
-  transfer?.end();
+  // Also where an earlier call was interrupted in this.
+  if (serversOf(directory.read()).length > 1) directory.transfer.end();
   const said = [
     ...(created.length > 0 ? [`created ${created.join(", ")}`] : []),
     ...(changed.length > 0 ? [`corrected ${changed.join(", ")}`] : []),
@@ -45,6 +46,6 @@ async function restoreSaved(directory: FleetDirectory, transfer: StreamTransfer)
   directory.setClosed(new Date());
   const servers = serversOf(directory.read()).length;
   const restored = await connected(directory, (connection) => transfer.restore(connection, servers));
-  printOut(`restored ${restored.join(", ")}`);
+  if (restored.length > 0) printOut(`restored ${restored.join(", ")}`);
   return 0;
 }

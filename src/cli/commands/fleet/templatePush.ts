@@ -1,9 +1,9 @@
 import { basename } from "node:path";
 import { parseTemplate } from "../../../fleet/dispatch/template.ts";
-import { publishTemplate } from "../../../fleet/hub/publishTemplate.ts";
+import { isPlausible, publishTemplate } from "../../../fleet/hub/publishTemplate.ts";
 import { readPolicyFile } from "../../../policy/file/read.ts";
 import { oneLine } from "../../../sys/visibleText.ts";
-import { printErr, printOut } from "../../output/messages.ts";
+import { printErr, printOut, warn } from "../../output/messages.ts";
 import type { FleetFlags } from "./init.ts";
 import { operatorName } from "./operator.ts";
 import { withHub } from "./session.ts";
@@ -31,6 +31,9 @@ export async function pushTemplate(path: string, flags: PushFlags): Promise<numb
   printOut(
     oneLine(`${name} is at the hub; nodes with signed_templates in accept.yaml use it for their next jobs`),
   );
-  if (replaced !== undefined) printErr(oneLine(`  it replaces that of ${replaced.at}, by ${replaced.by}`));
+  if (replaced === undefined) return 0;
+  printErr(oneLine(`  it replaces that of ${replaced.at}, by ${replaced.by}`));
+  if (!isPlausible(replaced, Date.now()))
+    warn(`that one has the serial ${replaced.serial}, which no clock gives: it was not counted from there`);
   return 0;
 }

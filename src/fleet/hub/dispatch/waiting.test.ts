@@ -101,4 +101,7 @@ test("a template that no node has is known only where all nodes of the pool have
   for (const unknown of [undefined, NEWER])
     expect(whyNoTemplate(TYPO, view({ a: PULLING, b: unknown }))).toBeNull();
   expect(whyNoTemplate(TYPO, view({}))).toBeNull();
+  expect(whyNoTemplate(TYPO, view({ a: SIGNED }))).toBe(
+    "no node of the pool live has a template hsl; they have none",
+  );
 });

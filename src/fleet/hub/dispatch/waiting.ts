@@ -38,8 +38,10 @@ export function whyWaiting(wanted: Wanted, view: PoolView): string | null {
 
 /** Returns why no node of the pool could make a command of a template, by their last reports; `null`: one could, or it is not known. */
 export function whyNoTemplate(wanted: Wanted, view: PoolView): string | null {
+  const members = membersOf(wanted.pool, view);
+  if (members.length === 0) return null;
   const there = new Set<string>();
-  for (const { node } of membersOf(wanted.pool, view)) {
+  for (const { node } of members) {
     if (node?.report === undefined) return null;
     const has = hasTemplate(node, wanted.template, view.stored);
     if (has !== false) return null;
@@ -47,8 +49,8 @@ export function whyNoTemplate(wanted: Wanted, view: PoolView): string | null {
     for (const template of accepts?.templates ?? []) there.add(template);
     if (accepts?.signed_templates) for (const template of view.stored) there.add(template);
   }
-  if (there.size === 0) return null;
-  return `no node of the pool ${wanted.pool} has a template ${wanted.template}; theirs are ${[...there].sort().join(", ")}`;
+  const theirs = there.size === 0 ? "they have none" : `theirs are ${[...there].sort().join(", ")}`;
+  return `no node of the pool ${wanted.pool} has a template ${wanted.template}; ${theirs}`;
 }
 
 function membersOf(
