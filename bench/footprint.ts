@@ -18,7 +18,7 @@ interface Kept {
   processes: number;
   /** The median of these; `null` without any. */
   each: MemoryKb | null;
-  /** How much the private memory of the daemon and its meter has grown for one job; absent without a daemon. */
+  /** How much the private memory of the daemon and its meter has grown; absent without a daemon. */
   daemonGrowthKb?: number;
 }
 
@@ -42,7 +42,7 @@ export const footprint: Benchmark = {
       each?.proportional ?? "–",
       each?.privateDirty ?? 0,
     ]);
-    const growth = `Under watch, the private memory of the daemon and its meter, one process for all jobs, grew by ${detached.daemonGrowthKb?.toFixed(1)} kB for each job.`;
+    const growth = `Under watch, the private memory of the daemon and its meter, one process for all jobs, grew by ${((detached.daemonGrowthKb ?? 0) / 1024).toFixed(1)} MB with ${many} jobs: mostly code that the first of them needs.`;
     return [
       markdownTable(["", "processes", "kB proportional, each", "kB private dirty, each"], rows),
       growth,
@@ -104,7 +104,7 @@ async function measureDetached(count: number): Promise<Kept> {
       if (exitCode !== 0) throw new Error(`${cmd.join(" ")} ended with ${exitCode}`);
     }
     await Bun.sleep(SETTLING_MS);
-    const daemonGrowthKb = (privateMemoryOf(daemon.pid) - before) / count;
+    const daemonGrowthKb = privateMemoryOf(daemon.pid) - before;
     const jobs = runningJobs().length;
     if (jobs !== count) throw new Error(`${jobs} of ${count} jobs run`);
     const own = [daemon.pid, ...childrenOf(daemon.pid)];

@@ -50,7 +50,7 @@ interface Case {
 
 const CASES: readonly Case[] = TREES.flatMap((tree): Case[] => [
   ...Object.keys(WAYS).map((way) => ({ tree, way })),
-  { tree, way: "intents", threads: MANY_THREADS },
+  ...["nothing", "intents"].map((way) => ({ tree, way, threads: MANY_THREADS })),
 ]);
 
 /** Measures how late live streams are beside batch, and what batch gets. On cgroup v1. */
@@ -88,32 +88,35 @@ function nameOf({ way, threads }: Case): string {
 const percent = (part: number): string => (100 * part).toFixed(1);
 
 function targetsOf(tree: Tree, measured: readonly (Case & Measured)[]): string[] {
-  const rows = measured.filter((each) => each.tree === tree);
   const bestOf = (of: readonly Measured[]) => Math.max(...of.map(({ frames }) => frames));
-  const best = bestOf(rows);
-  // Where streams are late, batch has what they lack.
-  const inTime = rows.filter(({ ok }) => ok >= MIN_IN_TIME);
-  const bestInTime = inTime.length === 0 ? undefined : bestOf(inTime);
-  return rows
-    .filter(({ way }) => way === "intents")
-    .flatMap((each) => [
-      target(
-        `${tree}, ${nameOf(each)}: in time for at least 99.5 %: ${percent(each.ok)}`,
-        each.ok >= MIN_IN_TIME,
-      ),
-      target(
-        `${tree}, ${nameOf(each)}: at least 90 % of the best batch beside streams that are in time: ${bestInTime === undefined ? "none are" : percent(each.frames / bestInTime)}`,
-        bestInTime !== undefined && each.frames >= 0.9 * bestInTime,
-      ),
-      target(
-        `${tree}, ${nameOf(each)}: at most 5 % of the CPUs idle: ${percent(each.idle)}`,
-        each.idle <= MAX_IDLE,
-      ),
-      target(
-        `${tree}, ${nameOf(each)}: at least 90 % of the best batch: ${percent(each.frames / best)}`,
-        each.frames >= 0.9 * best,
-      ),
-    ]);
+  return measured
+    .filter((each) => each.tree === tree && each.way === "intents")
+    .flatMap((each) => {
+      // An encode of many threads takes more CPU time for a frame, however it is governed.
+      const rows = measured.filter((other) => other.tree === tree && other.threads === each.threads);
+      const best = bestOf(rows);
+      // Where streams are late, batch has what they lack.
+      const inTime = rows.filter(({ ok }) => ok >= MIN_IN_TIME);
+      const bestInTime = inTime.length === 0 ? undefined : bestOf(inTime);
+      return [
+        target(
+          `${tree}, ${nameOf(each)}: in time for at least 99.5 %: ${percent(each.ok)}`,
+          each.ok >= MIN_IN_TIME,
+        ),
+        target(
+          `${tree}, ${nameOf(each)}: at least 90 % of the best batch beside streams that are in time: ${bestInTime === undefined ? "none are" : percent(each.frames / bestInTime)}`,
+          bestInTime !== undefined && each.frames >= 0.9 * bestInTime,
+        ),
+        target(
+          `${tree}, ${nameOf(each)}: at most 5 % of the CPUs idle: ${percent(each.idle)}`,
+          each.idle <= MAX_IDLE,
+        ),
+        target(
+          `${tree}, ${nameOf(each)}: at least 90 % of the best batch: ${percent(each.frames / best)}`,
+          each.frames >= 0.9 * best,
+        ),
+      ];
+    });
 }
 
 interface Workload {

@@ -49,6 +49,10 @@ export const observe: Benchmark = {
     const sleepers: Bun.Subprocess[] = [];
     const jobs: RunningJob[] = [];
     try {
+      // Before all work: afterwards the runtime collects what it has left, which would be taken off the cost of the readings.
+      progress("the same process without a reading");
+      await Bun.sleep(quick ? 2000 : 10_000);
+      const idleShare = await coreShareOf(quick ? 5 : 20);
       const most = Math.max(...SETTINGS.map((setting) => setting.jobs));
       progress(`attaching ${most} jobs`);
       for (let n = 0; n < most; n++) {
@@ -56,15 +60,11 @@ export const observe: Benchmark = {
         sleepers.push(sleeper);
         jobs.push(govern(context, sleeper.pid, n));
       }
-      // Before the readings: afterwards the runtime still collects what they have left, which would be taken off their cost.
-      progress("the same process without a reading");
-      await Bun.sleep(quick ? 2000 : 10_000);
-      const idleShare = await coreShareOf(quick ? 5 : 20);
       const samples: Sample[] = [];
       for (const { jobs: count, intervalMs, mostCoreShare } of SETTINGS) {
         const seconds = (quick ? 2 : 6) * Math.max(5, intervalMs / 1000);
         // The runtime compiles the code that it executes often.
-        const warmUpMs = quick ? 2 * intervalMs : Math.max(30_000, 4 * intervalMs);
+        const warmUpMs = quick ? 2 * intervalMs : Math.max(30_000, 12 * intervalMs);
         progress(`${count} jobs each ${intervalMs / 1000} s, for ${seconds} s`);
         const times = { intervalMs, warmUpMs, seconds };
         const { coreShare, longestMs } = await sample(context, jobs.slice(0, count), times);

@@ -17,7 +17,7 @@ const FIRST_READING_MS = 100;
  */
 const NEW_JOB_MS = 1000;
 /** Jobs are read in parts of this time, with a pause for events in between. Finding the cgroup of a new job takes 0.5 ms. */
-const PART_MS = 6;
+const PART_MS = 4;
 const PAUSE_MS = 10;
 
 /** Reads the jobs, which are named by their keys. */

@@ -30,21 +30,11 @@ export function findJobCgroup(
   record: CgroupRecord,
 ): JobCgroup {
   const none: JobCgroup = { fs, directories: [], changes: [], unavailable: [] };
-  if (whyUnusable(hierarchies, record) !== undefined) return none;
+  const isChecked = isEqualCheck(checked.get(record.changes), { fs, hierarchies, cgroup: record.cgroup });
+  if (!isChecked && !hasSafePaths(fs, hierarchies, record)) return none;
   const hierarchyOf = ({ hierarchy: key }: { hierarchy: string }) =>
     hierarchies.find((candidate) => candidate.key === key);
   const changes = record.changes.filter(isCgroupChange).filter(hierarchyOf);
-  const isFile = (each: JobLocation | CgroupChange): boolean =>
-    "kind" in each && each.kind === "file-written";
-  const pathsIn = (records: readonly (JobLocation | CgroupChange)[]): string[] =>
-    records.flatMap((each) => Object.values(pathsOf(each)).flat());
-  const all = [...record.cgroup, ...changes];
-  if ([...new Set(pathsIn(all))].some((path) => leadsElsewhere(fs, path))) return none;
-  // No file of a cgroup has the name of a cgroup of ffrtmp, so most paths need not be read.
-  const others = pathsIn(all.filter((each) => !isFile(each))).filter(
-    (path) => !basename(path).startsWith(CGROUP_PREFIX),
-  );
-  if (others.some((path) => fs.isFile(path))) return none;
   const directories = record.cgroup.flatMap((stored): JobDirectory[] => {
     const { hierarchy: key, placedAs = "child", path, ...counted } = stored;
     const hierarchy = hierarchyOf(stored);
@@ -63,7 +53,44 @@ export function findJobCgroup(
     const controllers = backendOf(hierarchy).usableControllers(fs, hierarchy, path);
     return [{ ...counted, ...found, hierarchy, placedAs, origin: originOf(changes, stored), controllers }];
   });
+  if (directories.length === record.cgroup.length)
+    checked.set(record.changes, { fs, hierarchies, cgroup: record.cgroup });
   return { ...none, directories, changes: changes.map((change) => ({ ...change })) };
+}
+
+interface Check {
+  fs: CgroupFs;
+  hierarchies: readonly Hierarchy[];
+  cgroup: readonly JobLocation[];
+}
+
+/**
+ * The records in memory whose paths were safe, with what they were checked against. `watch` finds the cgroup of each job every few
+ * seconds, and the checks take more than half of that. The kernel makes no symbolic link in a cgroup tree, so what was safe stays so.
+ */
+const checked = new WeakMap<readonly Change[], Check>();
+
+function isEqualCheck(earlier: Check | undefined, { fs, hierarchies, cgroup }: Check): boolean {
+  return earlier?.fs === fs && earlier.hierarchies === hierarchies && earlier.cgroup === cgroup;
+}
+
+/** Returns whether all paths of a record are cgroups, or files of them, and lead nowhere else. */
+function hasSafePaths(fs: CgroupFs, hierarchies: readonly Hierarchy[], record: CgroupRecord): boolean {
+  if (whyUnusable(hierarchies, record) !== undefined) return false;
+  const changes = record.changes
+    .filter(isCgroupChange)
+    .filter((each) => hierarchies.some(({ key }) => key === each.hierarchy));
+  const isFile = (each: JobLocation | CgroupChange): boolean =>
+    "kind" in each && each.kind === "file-written";
+  const pathsIn = (records: readonly (JobLocation | CgroupChange)[]): string[] =>
+    records.flatMap((each) => Object.values(pathsOf(each)).flat());
+  const all = [...record.cgroup, ...changes];
+  if ([...new Set(pathsIn(all))].some((path) => leadsElsewhere(fs, path))) return false;
+  // No file of a cgroup has the name of a cgroup of ffrtmp, so most paths need not be read.
+  const others = pathsIn(all.filter((each) => !isFile(each))).filter(
+    (path) => !basename(path).startsWith(CGROUP_PREFIX),
+  );
+  return !others.some((path) => fs.isFile(path));
 }
 
 /**
