@@ -46,6 +46,28 @@ describe("a recorded job", () => {
     expect(other.job(running.key)).toEqual(cleanedUp);
   });
 
+  it("is the same object while its row stays as it is, and another one after a change, also by another process", () => {
+    const { ledger, directory } = open();
+    const { ledger: other } = open(directory);
+    const changing = someJob({ ...DETAILED, jobId: "changing" });
+    const staying = someJob({ jobId: "staying", process: someProcess({ pid: 7 }) });
+    ledger.register(changing);
+    ledger.register(staying);
+    const first = ledger.openJobs();
+    expect(first).toEqual([changing, staying]);
+    expect(ledger.openJobs()).toEqual([changing, staying]);
+    expect(ledger.openJobs()[0]).toBe(first[0]);
+
+    const outcomes = [{ limit: "nice", outcome: "applied", wanted: "6", actual: "6" } as const];
+    other.recordOutcomes(changing, outcomes);
+    const second = ledger.openJobs();
+    expect(second).toEqual([{ ...changing, outcomes }, staying]);
+    expect(second[1]).toBe(first[1]);
+
+    other.recordResult(staying, someResult(staying));
+    expect(ledger.openJobs()).toEqual([{ ...changing, outcomes }]);
+  });
+
   it("changes in the named fields only, and leaves the value from before as it was", () => {
     const { ledger } = open();
     const job = someStartingJob();

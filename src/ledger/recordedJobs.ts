@@ -37,10 +37,13 @@ export abstract class RecordedJobs extends LedgerStore {
   /** Messages about inconsistent rows that were reported. */
   readonly #reported = new Set<string>();
   #faultOf: (job: Job) => string | undefined = () => undefined;
+  /** The open jobs as `openJobs` read them last, with their rows. */
+  #openJobs: ReadonlyMap<Row[string], { row: Row; job: Job }> = new Map();
 
   /** Leaves out, as inconsistent, each job with something left to undo for which `faultOf` returns a reason. */
   checkJobs(faultOf: (job: Job) => string | undefined): void {
     this.#faultOf = faultOf;
+    this.#openJobs = new Map();
   }
 
   /** Returns the keys of the changes that jobs share, of those that are not cleaned up, leaving out one of them. */
@@ -74,8 +77,23 @@ export abstract class RecordedJobs extends LedgerStore {
     return this.#jobs(`state <> 'ended' AND ${IS_IN_PLACE} ${BY_KEY}`).filter(isOpen).sort(byKey);
   }
 
+  /**
+   * Returns the open jobs. A job whose row is as it was at the last call is the same object: `watch` asks several times in 5 s, and
+   * parsing takes longer than reading and comparing.
+   */
   openJobs(): OpenJob[] {
-    return this.#jobs(`state <> 'ended' ${BY_KEY}`).filter(isOpen).sort(byKey);
+    const earlier = this.#openJobs;
+    const read = new Map<Row[string], { row: Row; job: Job }>();
+    const rows = this.rows(`SELECT * FROM jobs WHERE state <> 'ended' ${BY_KEY}`, {});
+    const jobs = this.#consistent(rows, (row) => {
+      const { key = null } = row;
+      const known = earlier.get(key);
+      const job = known !== undefined && isSameRow(known.row, row) ? known.job : this.#toJob(row);
+      read.set(key, { row, job });
+      return job;
+    });
+    this.#openJobs = read;
+    return jobs.filter(isOpen).sort(byKey);
   }
 
   /** Returns the jobs that may have left something in the system, the open ones among them. */
@@ -198,12 +216,15 @@ export abstract class RecordedJobs extends LedgerStore {
   }
 
   #jobs(where: string, parameters: Row = {}): Job[] {
-    return this.#consistent(this.rows(`SELECT * FROM jobs WHERE ${where}`, parameters), (row) => {
-      const job = rowToJob(row);
-      const fault = isOpen(job) || !job.cleanedUp ? this.#faultOf(job) : undefined;
-      if (fault !== undefined) throw new InconsistentRow(row, fault);
-      return job;
-    });
+    const rows = this.rows(`SELECT * FROM jobs WHERE ${where}`, parameters);
+    return this.#consistent(rows, (row) => this.#toJob(row));
+  }
+
+  #toJob(row: Row): Job {
+    const job = rowToJob(row);
+    const fault = isOpen(job) || !job.cleanedUp ? this.#faultOf(job) : undefined;
+    if (fault !== undefined) throw new InconsistentRow(row, fault);
+    return job;
   }
 
   #results(where: string, parameters: Row): JobResult[] {
@@ -225,6 +246,12 @@ export abstract class RecordedJobs extends LedgerStore {
       }
     });
   }
+}
+
+/** Compares rows of one table, which have the same columns. */
+function isSameRow(a: Row, b: Row): boolean {
+  for (const name in b) if (a[name] !== b[name]) return false;
+  return true;
 }
 
 /** While jobs wait, they are read beside the file. */
