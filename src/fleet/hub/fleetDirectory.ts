@@ -1,4 +1,4 @@
-import { existsSync, linkSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
@@ -6,12 +6,13 @@ import { Refusal } from "../../jobs/errors.ts";
 import { closeFd } from "../../sys/descriptor.ts";
 import { describeErrno, errnoOf } from "../../sys/errno.ts";
 import { lockFile, waitForLock } from "../../sys/fileLock.ts";
-import { type Certificate, makeAuthority, makeServerCertificate } from "../keys/authority.ts";
+import { makeAuthority } from "../keys/authority.ts";
 import { createNKey, type NKey } from "../keys/nkey.ts";
 import { readSecret, writePrivate } from "../keys/privateFile.ts";
 import { createSigningKey, type SigningKey, signingKeyOf } from "../keys/signingKey.ts";
 import { type HubAddress, hubUrl } from "./address.ts";
-import { HUB_FILES, serverConfig, usersConfig } from "./serverConfig.ts";
+import { HUB_FILES, usersConfig } from "./serverConfig.ts";
+import { keepFirstConfig, makeCertificates, serverDirectories, writeServers } from "./serverFiles.ts";
 import { StreamTransfer } from "./transfer.ts";
 
 /** The operator's files. Those of the hub are in a directory of their own, which alone goes to another machine. */
@@ -104,14 +105,9 @@ export class FleetDirectory {
     return this.serverDirectories.map((path) => join(path, HUB_FILES.users));
   }
 
-  /** The directories of all servers, the one above first. */
-  #serverDirectories(count: number): string[] {
-    return Array.from({ length: count }, (_, index) => (index === 0 ? this.hub : `${this.hub}-${index + 1}`));
-  }
-
   /** The directories of all servers of a hub, the one of the first server first. */
   get serverDirectories(): string[] {
-    return this.#serverDirectories(serversOf(this.read()).length);
+    return serverDirectories(this.hub, serversOf(this.read()).length);
   }
 
   /**
@@ -134,7 +130,7 @@ export class FleetDirectory {
       writePrivate(this.#file("admin"), `${admin.seed}\n`);
       for (const purpose of ["policy", "jobs"] as const)
         writePrivate(this.#file(purpose), `${createSigningKey().seed}\n`);
-      this.#writeServers(addresses, servers, authority.certificate);
+      writeServers(this.hub, addresses, servers, authority.certificate);
       // Last, because it is what makes a fleet of the directory.
       const [hub, ...rest] = addresses;
       this.#writeFleet({
@@ -147,24 +143,6 @@ export class FleetDirectory {
         closed: null,
       });
     }, true);
-  }
-
-  #writeServers(
-    addresses: readonly HubAddress[],
-    certificates: readonly Certificate[],
-    authority: string,
-    dataOfFirst?: string,
-  ): void {
-    for (const [index, path] of this.#serverDirectories(addresses.length).entries()) {
-      const [server, address] = [certificates[index], addresses[index]] as [Certificate, HubAddress];
-      const others = addresses.filter((each) => each !== address);
-      mkdirSync(path, { mode: 0o700, recursive: true });
-      writePrivate(join(path, HUB_FILES.certificate), server.certificate);
-      writePrivate(join(path, HUB_FILES.key), server.key);
-      if (others.length > 0) writePrivate(join(path, HUB_FILES.authority), authority);
-      const config = serverConfig(address, others, index === 0 ? dataOfFirst : undefined);
-      writePrivate(join(path, HUB_FILES.config), config);
-    }
   }
 
   /** Throws a Refusal where the hub cannot become one with these servers. */
@@ -198,14 +176,8 @@ export class FleetDirectory {
     const [certificate, key] = [this.authority(), readFile(this.#file("authorityKey"), readSecret)];
     const certificates = makeCertificates({ certificate, key }, addresses);
     return this.#change(() => {
-      const config = join(this.hub, HUB_FILES.config);
-      const keptConfig = `${config}.before`;
-      // Where an earlier call was interrupted, it is kept already. The hub can be started at any time: its file is always there.
-      if (!isOfMany(config)) {
-        rmSync(keptConfig, { force: true });
-        linkSync(config, keptConfig);
-      }
-      this.#writeServers(addresses, certificates, certificate, HUB_FILES.dataOfMany);
+      const keptConfig = keepFirstConfig(this.hub);
+      writeServers(this.hub, addresses, certificates, certificate, HUB_FILES.dataOfMany);
       const [hub, ...servers] = addresses;
       const closed = new Date().toISOString();
       const probe = createNKey();
@@ -346,7 +318,7 @@ export class FleetDirectory {
     const { admin, probes, closed } = fleet;
     const nodes = new Map(Object.entries(fleet.nodes));
     const users = usersConfig({ admin, probes, nodes, isClosed: closed !== null });
-    for (const path of this.#serverDirectories(serversOf(fleet).length))
+    for (const path of serverDirectories(this.hub, serversOf(fleet).length))
       writePrivate(join(path, HUB_FILES.users), users);
   }
 
@@ -376,16 +348,6 @@ export class FleetDirectory {
   }
 }
 
-/**
- * Makes the certificates of the servers of a hub, each for the names of all: a node that was told of a further server by the one that
- * it knows asks for the name that it knows.
- */
-function makeCertificates(authority: Certificate, addresses: readonly HubAddress[]): Certificate[] {
-  // By the others, the server's own machine reaches it.
-  const hosts = new Set([...addresses.map(({ host }) => host), "localhost", "127.0.0.1", "::1"]);
-  return addresses.map(() => makeServerCertificate(authority, [...hosts]));
-}
-
 function readFile(path: string, read = (file: string) => readFileSync(file, "utf8")): string {
   try {
     return read(path);
@@ -393,11 +355,6 @@ function readFile(path: string, read = (file: string) => readFileSync(file, "utf
     if (errnoOf(error) === undefined) throw error;
     throw new Refusal(`cannot read ${path}: ${describeErrno(error)}`);
   }
-}
-
-/** Returns true for the configuration that `grow` has written. */
-function isOfMany(config: string): boolean {
-  return readFileSync(config, "utf8").includes(`store_dir: "${HUB_FILES.dataOfMany}"`);
 }
 
 const MAX_NAMED = 20;
