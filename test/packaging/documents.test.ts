@@ -24,8 +24,8 @@ function callsIn(document: string): string[] {
       .map((line) => line.trim().replace(/^\$ /, "").replace(/\s+/g, " "))
       .filter((line) => line.startsWith("ffrtmp ") && !/^ffrtmp [^a-z-]/.test(line))
       .map((line) => line.split(/ -- | {2,}#| # /)[0] as string)
-      // Several calls on one line, also by ssh on another machine.
-      .flatMap((line) => line.split(/ (?:\||&&) (?:ssh \S+ )?(?=ffrtmp )/))
+      // Several calls on one line, also by ssh on another machine or by xargs for each line.
+      .flatMap((line) => line.split(/ (?:\||&&) (?:ssh \S+ |xargs (?:-\S+ (?:\d+ )?)*)?(?=ffrtmp )/))
   );
 }
 
