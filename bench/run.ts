@@ -9,6 +9,7 @@ import { intent } from "./intent.ts";
 import { launch } from "./launch.ts";
 import type { Benchmark } from "./lib/benchmark.ts";
 import { describeMachine } from "./lib/machine.ts";
+import { Processes } from "./lib/processes.ts";
 import { observe } from "./observe.ts";
 import { page } from "./page.ts";
 import { placement } from "./placement.ts";
@@ -62,6 +63,13 @@ if (packages.size > 0) {
   console.error(`missing: ${[...packages].join(" ")}\n  try: apt-get install ${[...packages].join(" ")}`);
   process.exit(2);
 }
+
+for (const signal of ["SIGINT", "SIGTERM"] as const)
+  process.once(signal, async () => {
+    await Processes.stopAll();
+    console.error(`${signal}: stopped. Cgroups and directories in /tmp named ffrtmp-bench-… may be left.`);
+    process.exit(1);
+  });
 
 for (const name of names) {
   const benchmark = BENCHMARKS[name] as Benchmark;

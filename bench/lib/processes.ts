@@ -2,9 +2,19 @@ import { readFileSync } from "node:fs";
 import { errnoName } from "../../src/sys/errno.ts";
 import { syscall } from "../../src/sys/libc.ts";
 
-/** Processes that a benchmark has started. Each is ended by its PID when the benchmark is over. */
+/** Processes that a benchmark has started. Each is ended by its PID when the benchmark is over or interrupted. */
 export class Processes implements AsyncDisposable {
+  static readonly #inUse = new Set<Processes>();
   readonly #children: Bun.Subprocess[] = [];
+
+  constructor() {
+    Processes.#inUse.add(this);
+  }
+
+  /** Ends the processes of all benchmarks. */
+  static async stopAll(): Promise<void> {
+    await Promise.all([...Processes.#inUse].map((processes) => processes[Symbol.asyncDispose]()));
+  }
 
   start(cmd: string[], options: { env?: Record<string, string>; stderr?: number | "ignore" } = {}) {
     const child = Bun.spawn({
@@ -25,6 +35,7 @@ export class Processes implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#children.map((child) => this.stop(child)));
+    Processes.#inUse.delete(this);
   }
 }
 

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Mounted } from "./cgroups.ts";
@@ -16,7 +16,8 @@ export async function startRulesDaemon(
   processName: string,
   group: string,
 ): Promise<{ child: Bun.Subprocess; cleanUp: () => void }> {
-  if (existsSync(SOCKET)) throw new Error(`${SOCKET} exists: a cgrulesengd runs already, stop it first`);
+  if (isBound(SOCKET)) throw new Error(`${SOCKET} is in use: a cgrulesengd runs already, stop it first`);
+  rmSync(SOCKET, { force: true });
   const directory = mkdtempSync(join(tmpdir(), "ffrtmp-bench-rules-"));
   // It requires the files of cgconfigparser too.
   for (const name of ["etc/cgconfig.d", "etc/cgrules.d", "work"])
@@ -34,6 +35,13 @@ export async function startRulesDaemon(
     rmSync(directory, { recursive: true, force: true });
   };
   return { child, cleanUp };
+}
+
+/** A daemon that was killed leaves the file of its socket. Source: /proc/net/unix, proc_net(5). */
+function isBound(socket: string): boolean {
+  return readFileSync("/proc/net/unix", "utf8")
+    .split("\n")
+    .some((line) => line.endsWith(` ${socket}`));
 }
 
 // *:ffmpeg  cpu,pids  group

@@ -56,9 +56,18 @@ function enableCpusets(): void {
   writeFileSync(`${TOP}/cgroup.subtree_control`, "+cpuset");
 }
 
-// Container engines enable all controllers and leave them enabled.
-beforeEach(() => {
-  if (process.env["FFRTMP_VM"] !== undefined) writeFileSync(`${TOP}/cgroup.subtree_control`, "-io -cpuset");
+// Container engines enable all controllers and leave them enabled. systemd takes a moment to disable its own ones below.
+beforeEach(async () => {
+  if (process.env["FFRTMP_VM"] === undefined) return;
+  await until("no cgroup below the root uses io or cpuset", () => {
+    try {
+      writeFileSync(`${TOP}/cgroup.subtree_control`, "-io -cpuset");
+      return true;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "EBUSY") return false;
+      throw error;
+    }
+  });
 });
 
 vmTest("a controller that was enabled at the root for a job is disabled at its end", async () => {
