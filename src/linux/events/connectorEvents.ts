@@ -81,6 +81,7 @@ export class ConnectorEvents extends PidfdEvents {
 
   override setNames({ renamed, executed }: WantedNames): void {
     this.#connector?.filterRenames(renamed);
+    this.thread?.names.set(executed);
     const [filter, connector] = [this.#execFilter, this.#connector];
     if (filter === undefined || connector === undefined) return;
     if (executed !== undefined) {

@@ -2,6 +2,7 @@ import { closeFd } from "../../sys/descriptor.ts";
 import { addToEpoll, createEpoll, createEventfd, removeFromEpoll, signalEventfd } from "../../sys/epoll.ts";
 import { errnoName } from "../../sys/errno.ts";
 import { createThreads } from "../../sys/scheduling.ts";
+import { NameTable } from "./nameTable.ts";
 import {
   CONNECTOR_KEY,
   type ConnectorSockets,
@@ -27,6 +28,8 @@ const WORKER_URL = import.meta.url.startsWith("file:///$bunfs/")
  * removes descriptors directly, which the kernel allows while the other thread waits.
  */
 export class EpollThread {
+  /** Execs under other names are reported up to a second later. */
+  readonly names = new NameTable();
   readonly #onRecords: (records: Iterable<EventRecord>) => void;
   readonly #onFailure: (reason: string) => void;
   readonly #isRealtime: boolean;
@@ -81,6 +84,7 @@ export class EpollThread {
       epollFd: this.#epollFd,
       connector: sockets,
       handled,
+      names: this.names.bytes,
       isRealtime,
     } satisfies ToWorker);
     return this.#waitFor("ready", START_TIMEOUT_MS);

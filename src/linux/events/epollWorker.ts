@@ -1,8 +1,11 @@
 import { netlinkReceiver } from "../../sys/connectorSocket.ts";
 import { addToEpoll, epollWaiter, removeFromEpoll } from "../../sys/epoll.ts";
 import { errnoName } from "../../sys/errno.ts";
+import { readLinkIfAny, readTextOrErrno } from "../../sys/files.ts";
+import { lastName } from "../../sys/paths.ts";
 import { setRealtimeScheduling } from "../../sys/scheduling.ts";
 import { decodeProcEvent } from "./cnProc.ts";
+import { NameTable } from "./nameTable.ts";
 import { RepeatedEvents } from "./repeatedEvents.ts";
 import {
   appendEventRecord,
@@ -27,6 +30,8 @@ const MAX_NUMBERS_PER_MESSAGE = 1024 * NUMBERS_PER_RECORD;
 
 /** The time for which exits may wait for an urgent record to be sent with. */
 const DEFER_MS = 50;
+/** The same for execs under other names. Most of these processes have ended by then. */
+const DEFER_OTHERS_MS = 1000;
 
 /**
  * Messages that are read from one socket before the other descriptors have their turn. It ends an overrun only
@@ -45,11 +50,12 @@ const MAX_RENAMES_PASSED_PER_TURN = 32;
 
 /** The records that are not sent yet. */
 let numbers: number[] = [];
-let isUrgent = false;
+/** When they are sent at the latest. */
+let dueAtMs = Infinity;
 /** Among them are a new program or name of a process, which may have to be governed. */
 let hasCandidates = false;
 let isRealtime = false;
-let oldestAtMs = 0;
+let names = new NameTable();
 /** The number of records that were sent; overflows as `handled` does. */
 let sent = 0;
 
@@ -62,8 +68,10 @@ interface Source {
   overrun: "overrun" | "renames-overrun";
 }
 
-self.onmessage = ({ data: { epollFd, connector, handled, isRealtime: isWanted } }) => {
-  isRealtime = isWanted;
+self.onmessage = ({ data }) => {
+  const { epollFd, connector, handled } = data;
+  isRealtime = data.isRealtime;
+  names = new NameTable(data.names);
   const epoll = epollWaiter(epollFd, MAX_EVENTS_PER_WAIT);
   const main = connector && sourceOf(connector.fd, "overrun");
   const renames = connector && sourceOf(connector.renamesFd, "renames-overrun");
@@ -96,7 +104,7 @@ self.onmessage = ({ data: { epollFd, connector, handled, isRealtime: isWanted } 
       removeFromEpoll(epollFd, connector.renamesFd);
       renamesDueMs = nowMs + RENAMES_TURN_MS;
     }
-    if (isUrgent || performance.now() - oldestAtMs >= DEFER_MS) post();
+    if (performance.now() >= dueAtMs) post();
   }
   self.postMessage("stopped");
 };
@@ -118,7 +126,7 @@ function waitWhileUnhandled(handled: Int32Array<SharedArrayBuffer>): void {
 function timeoutMs(renamesDueMs: number | undefined): number {
   const nowMs = performance.now();
   const deadlines = [
-    numbers.length > 0 ? DEFER_MS : Infinity,
+    dueAtMs - nowMs,
     repeated.dueInMs(nowMs) ?? Infinity,
     renamesDueMs === undefined ? Infinity : renamesDueMs - nowMs,
   ];
@@ -161,19 +169,37 @@ function receive(receiver: Source["receiver"], length: number): boolean {
 }
 
 /**
- * Adds a record. Exits alone do not wake the main thread, which spares it most of a fork storm: most belong to
- * processes that are not watched, and the pidfd of a watched process reports by itself.
+ * Adds a record, and decides how long it may wait. The main thread is woken at once only for what concerns it: that spares it
+ * most of a fork storm.
  */
 function add(record: EventRecord): void {
-  if (numbers.length === 0) oldestAtMs = performance.now();
-  if (record.kind !== "exit" && record.kind !== "thread-exit") isUrgent = true;
+  const waitMs = waitOf(record);
+  dueAtMs = Math.min(dueAtMs, performance.now() + waitMs);
   // The renaming of this process is the heartbeat.
-  if ((record.kind === "exec" || record.kind === "comm") && record.pid !== process.pid) hasCandidates = true;
+  if (waitMs === 0 && (record.kind === "exec" || record.kind === "comm") && record.pid !== process.pid)
+    hasCandidates = true;
   appendEventRecord(numbers, record);
 }
 
+function waitOf(record: EventRecord): number {
+  // Most exits belong to processes that are not watched, and the pidfd of a watched process reports by itself.
+  if (record.kind === "exit" || record.kind === "thread-exit") return DEFER_MS;
+  return record.kind === "exec" && !hasWantedName(record.pid) ? DEFER_OTHERS_MS : 0;
+}
+
+/**
+ * Returns false for a process that has ended too. Its first argument is not read, because that can wait for the process. Source:
+ * /proc/PID/comm and exe, proc(5).
+ */
+function hasWantedName(pid: number): boolean {
+  if (names.hasAll()) return true;
+  const comm = readTextOrErrno(`/proc/${pid}/comm`);
+  if (typeof comm !== "string") return false;
+  return names.has(comm.slice(0, -1)) || names.has(lastName(readLinkIfAny(`/proc/${pid}/exe`) ?? ""));
+}
+
 function post(): void {
-  isUrgent = false;
+  dueAtMs = Infinity;
   if (numbers.length === 0) return;
   // The main thread would wait for a CPU before it could do this itself. It undoes it when it has decided.
   if (isRealtime && hasCandidates) setRealtimeScheduling(process.pid);

@@ -5,6 +5,8 @@ export interface ToWorker {
   connector: ConnectorSockets | null;
   /** One number: how many records the main thread has handled. It overflows. */
   handled: Int32Array<SharedArrayBuffer>;
+  /** Execs under other names may wait: see `NameTable`. */
+  names: Uint8Array<SharedArrayBuffer>;
   /** The thread gives real-time scheduling to the main thread with each new program or name of a process. */
   isRealtime: boolean;
 }
