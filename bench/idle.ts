@@ -83,7 +83,8 @@ export const idle: Benchmark = {
         progress(`${heading}, for ${seconds} s`);
         if (hasForeign) foreign ??= processes.start(["perl", "-e", FOREIGN]);
         await crowd.grow(count);
-        await Bun.sleep(quick ? 6000 : 20_000);
+        // The runtime compiles what a daemon does again and again, for some minutes.
+        await Bun.sleep(quick ? 6000 : count === 0 && !hasForeign ? 120_000 : 20_000);
         const before = readMemory(watch.pid).privateDirty;
         const forksBefore = readForks();
         const used = await cpuPerMinute(daemons, seconds);

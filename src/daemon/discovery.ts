@@ -5,7 +5,7 @@ import { maskText } from "../jobs/model/secrets.ts";
 import { MoveLockThread } from "../linux/cgroup/moveLock/thread.ts";
 import type { SlowFacts } from "../linux/proc/slowFacts/slowFacts.ts";
 import { type ProcStat, readProgram, readStat } from "../linux/proc/stat.ts";
-import { listPids } from "../linux/proc/table.ts";
+import { listPids, processExists } from "../linux/proc/table.ts";
 import { askWithFacts } from "../policy/collectFacts.ts";
 import { type Decision, decide } from "../policy/decide.ts";
 import type { Policy } from "../policy/policy.ts";
@@ -76,6 +76,8 @@ export class Discovery {
 
   /** Considers a process that an event has reported, ahead of what else this machine does. */
   async considerNow(pid: number): Promise<boolean> {
+    // Most programs are short, and the rest of the check makes a reason of that.
+    if (!processExists(this.#context.host, pid)) return false;
     return this.#context.scheduling.hurry(() => this.consider(pid));
   }
 

@@ -203,8 +203,8 @@ async function probeConnector({ host }: Context): Promise<Check> {
   return works(name, "the kernel reports every exec and exit immediately");
 }
 
-/** An event costs a thread that receives it, the main thread, and three reads: docs/benchmarks.md. */
-const MS_PER_EXEC = 0.1;
+/** An event wakes a thread that reads two files of the process, and one of several also the main thread: docs/benchmarks.md. */
+const MS_PER_EXEC = 0.2;
 
 /** Tries the filter with the rights of this process, and says whether the running daemon uses it. */
 async function probeExecFilter({ host }: Context, watch: RunningWatch | undefined): Promise<Check> {

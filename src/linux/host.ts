@@ -1,8 +1,20 @@
 import { readBootMs } from "../sys/clock.ts";
 import { errnoOf } from "../sys/errno.ts";
-import { closeFile, fileExists, O_RDONLY, openFile, readInto, readTextFile } from "../sys/files.ts";
+import {
+  closeFile,
+  fileExists,
+  O_RDONLY,
+  openFile,
+  openOrErrno,
+  readInto,
+  readTextFile,
+  readTextOrErrno,
+} from "../sys/files.ts";
 import { type CgroupFs, realCgroupFs } from "./cgroupFs.ts";
 import type { Bus } from "./systemdBus.ts";
+
+const ENOENT = 2;
+const ESRCH = 3;
 
 /** The parts of the machine that tests replace. It is passed down, never global. */
 export interface Host {
@@ -38,7 +50,10 @@ function findBus(): Bus | undefined {
 
 /** Reads a file below procRoot. `"gone"` when its process does not exist. Throws EACCES, EPERM, EIO. */
 export function readProcFile(host: Host, path: string): string | "gone" {
-  return unlessGone(() => readTextFile(`${host.procRoot}/${path}`));
+  const whole = `${host.procRoot}/${path}`;
+  const text = readTextOrErrno(whole);
+  if (typeof text === "string") return text;
+  return isGoneErrno(text) ? "gone" : unlessGone(() => readTextFile(whole));
 }
 
 /**
@@ -53,7 +68,9 @@ export function readProcStart(
 ): { text: string; isCut: boolean } | "gone" {
   return unlessGone(() => {
     const whole = `${host.procRoot}/${path}`;
-    const fd = openFile(whole, O_RDONLY);
+    const opened = openOrErrno(whole, O_RDONLY);
+    if (isGoneErrno(opened)) return "gone";
+    const fd = opened < 0 ? openFile(whole, O_RDONLY) : opened;
     try {
       if (buffer.length <= maxBytes) buffer = new Uint8Array(maxBytes + 1);
       const bytes = buffer.subarray(0, maxBytes + 1);
@@ -88,6 +105,11 @@ export function unlessGone<Value>(act: () => Value): Value | "gone" {
     if (isGone(error)) return "gone";
     throw error;
   }
+}
+
+/** An error takes longer to make than a file to read, and most processes that are asked about are short-lived. */
+function isGoneErrno(result: number): boolean {
+  return result === -ENOENT || result === -ESRCH;
 }
 
 /** Returns whether a process has ended: ENOENT at open, ESRCH at read, ENOTDIR for a reused path. */

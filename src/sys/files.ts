@@ -91,10 +91,11 @@ function checked(returned: number, call: string, path: string): number {
 
 /** Opens a file, close-on-exec. Returns the descriptor. Throws errors of open(2) with `code` and `path`, as all of these do. */
 export function openFile(path: string, flags: number, mode = 0): number {
-  return checked(tryToOpen(path, flags, mode), "open", path);
+  return checked(openOrErrno(path, flags, mode), "open", path);
 }
 
-function tryToOpen(path: string, flags: number, mode = 0): number {
+/** Does the same, and returns −errno where it fails. */
+export function openOrErrno(path: string, flags: number, mode = 0): number {
   return retry("openat", AT_FDCWD, pathAt(path, "open"), flags | O_CLOEXEC, mode);
 }
 
@@ -115,7 +116,7 @@ export function readTextFile(path: string): string {
 
 /** Does the same, and returns −errno where it fails. */
 export function readTextOrErrno(path: string): string | number {
-  const fd = tryToOpen(path, O_RDONLY);
+  const fd = openOrErrno(path, O_RDONLY);
   if (fd < 0) return fd;
   const bytes = tryToReadToEnd(fd);
   closeFile(fd);

@@ -1,4 +1,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
+import { copyFileSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { lacksRealtime, RR, readPolicy, setAllOrdinary } from "../../../test/support/scheduling.ts";
 import { sendToKernel } from "../../sys/connectorSocket.ts";
 import { realHost } from "../host.ts";
@@ -82,6 +85,35 @@ describe.skipIf(unsupported !== undefined)("the connector", () => {
       }
     },
   );
+
+  test("reports execs under other names together, and those of wanted names or files one by one", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "ffrtmp-names-"));
+    try {
+      for (const name of ["ffn-wanted", "ffn-file", "ffn-other"])
+        copyFileSync("/bin/true", join(directory, name));
+      // The kernel knows the name of the link.
+      symlinkSync("ffn-file", join(directory, "ffn-link"));
+      // Exits would wake the main thread too.
+      events = new ConnectorEvents(host, { hasExits: false });
+      const batches: number[][] = [];
+      await events.start((batch) => {
+        batches.push(batch.flatMap((event) => (event.kind === "exec" ? event.pid : [])));
+      });
+      events.setNames({ renamed: [], executed: ["ffn-wanted", "ffn-file"] });
+      const batchOf = (pid: number) => batches.findIndex((batch) => batch.includes(pid));
+      const countBatches = async (name: string) => {
+        const pids = Array.from({ length: 30 }, () => Bun.spawnSync([join(directory, name)]).pid);
+        while (pids.some((pid) => batchOf(pid) < 0)) await Bun.sleep(5);
+        return new Set(pids.map(batchOf)).size;
+      };
+      const ofOthers = await countBatches("ffn-other");
+      expect(ofOthers).toBeLessThan(15);
+      expect(await countBatches("ffn-wanted")).toBeGreaterThan(ofOthers);
+      expect(await countBatches("ffn-link")).toBeGreaterThan(ofOthers);
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  });
 
   test("without exits, turns them on for a process without a pidfd", async () => {
     let turnedOn = 0;

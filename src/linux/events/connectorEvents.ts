@@ -48,6 +48,7 @@ export class ConnectorEvents extends PidfdEvents {
   #execFilter: ExecFilterTables | undefined;
   /** Why all execs are reported; `null` while the filter drops some. */
   #unfilteredBecause: string | null = "no names are set yet";
+  #wantedExecs: readonly string[] | undefined;
   #toWallUsec = 0;
   #heartbeat: ReturnType<typeof setInterval> | undefined;
   #missedBeats = 0;
@@ -74,6 +75,7 @@ export class ConnectorEvents extends PidfdEvents {
         this.#execFilter = undefined;
         this.#unfilteredBecause =
           "a process without a pidfd needs its exit event, which the filter would drop";
+        this.#setNamesOfThread();
       }
     }
     super.watchExit(process, pidfd);
@@ -81,7 +83,17 @@ export class ConnectorEvents extends PidfdEvents {
 
   override setNames({ renamed, executed }: WantedNames): void {
     this.#connector?.filterRenames(renamed);
-    this.thread?.names.set(executed);
+    this.#wantedExecs = executed;
+    this.#filterExecs(executed);
+    this.#setNamesOfThread();
+  }
+
+  /** The event thread does not look again at what the filter of the kernel has passed. */
+  #setNamesOfThread(): void {
+    this.thread?.names.set(this.#unfilteredBecause === null ? undefined : this.#wantedExecs);
+  }
+
+  #filterExecs(executed: readonly string[] | undefined): void {
     const [filter, connector] = [this.#execFilter, this.#connector];
     if (filter === undefined || connector === undefined) return;
     if (executed !== undefined) {

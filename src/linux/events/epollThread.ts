@@ -28,7 +28,7 @@ const WORKER_URL = import.meta.url.startsWith("file:///$bunfs/")
  * removes descriptors directly, which the kernel allows while the other thread waits.
  */
 export class EpollThread {
-  /** Execs under other names are reported up to a second later. */
+  /** Of execs under other names the main thread hears up to a second later. */
   readonly names = new NameTable();
   readonly #onRecords: (records: Iterable<EventRecord>) => void;
   readonly #onFailure: (reason: string) => void;

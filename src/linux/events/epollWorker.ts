@@ -69,6 +69,8 @@ interface Source {
 }
 
 self.onmessage = ({ data }) => {
+  // See scripts/build.ts: each thread has a compiler of its own, turned down as well.
+  Bun.unsafe.setJITPolicy(1);
   const { epollFd, connector, handled } = data;
   isRealtime = data.isRealtime;
   names = new NameTable(data.names);

@@ -10,8 +10,6 @@ const PIDS_LISTED_PER_CHECK = 8;
 /** How often all processes are listed anyway, to forget ended ones and to find ones with a chosen pid. */
 const LIST_INTERVAL_MS = 60_000;
 
-/** "forked but didn't exec", include/linux/sched.h */
-
 /** `program`: the executable, and what changes when another program is executed. */
 interface Appearance {
   program: string;

@@ -1,4 +1,4 @@
-import { listNumbers, readLinkIfAny, statusOf } from "../../sys/files.ts";
+import { fileExists, listNumbers, readLinkIfAny, statusOf } from "../../sys/files.ts";
 import { readFileIdentity } from "../../sys/statx.ts";
 import { type Host, isForbidden, readProcFile, readProcStart, unlessGone } from "../host.ts";
 import { readStat } from "./stat.ts";
@@ -7,6 +7,11 @@ import { readStatusStart } from "./status.ts";
 /** Returns every pid that procfs lists, in no order. */
 export function listPids(host: Host): number[] {
   return listNumbers(host.procRoot).filter((pid) => pid > 0);
+}
+
+/** Returns whether procfs shows this pid, of a process or a thread. Needs no descriptor. */
+export function processExists(host: Host, pid: number): boolean {
+  return fileExists(`${host.procRoot}/${pid}`);
 }
 
 /** Returns whether a pid is that of a process: procfs also has unlisted directories of other threads. */
