@@ -28,7 +28,7 @@ const ENOBUFS = 105;
 const MAX_EVENTS_PER_WAIT = 64;
 const MAX_NUMBERS_PER_MESSAGE = 1024 * NUMBERS_PER_RECORD;
 
-/** The time for which exits may wait for an urgent record to be sent with. */
+/** The time for which exits may wait for an urgent record to be sent with: less than `ExitWatches` waits for one. */
 const DEFER_MS = 50;
 /** The same for execs under other names. Most of these processes have ended by then. */
 const DEFER_OTHERS_MS = 1000;

@@ -24,8 +24,8 @@ export interface ProcessEvents {
   unwatchExit(process: WatchedProcess): void;
 
   /**
-   * Names the processes that concern the caller. Others may be reported too, execs up to a second later. Scan after the call, because an event before it
-   * may have been dropped.
+   * Names the processes that concern the caller. Others may be reported too, execs up to a second later. Scan after the call,
+   * because an event before it may have been dropped.
    */
   setNames(names: WantedNames): void;
 
