@@ -55,5 +55,6 @@ live("nothing is stored at the hub behind what is saved of it", async () => {
     2,
     expect.stringContaining("another ffrtmp fleet command uses the hub"),
   ]);
+  expect(ended.stderr).toMatch(/the queues stay closed\n.*fleet restore --finish/);
   expect((await submit()).code).toBe(0);
 });

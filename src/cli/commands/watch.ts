@@ -3,6 +3,7 @@ import { DaemonScheduling, type SchedulingChoice } from "../../daemon/daemonSche
 import { decideProcess, type GovernDecision, jobSpecOf } from "../../daemon/decision.ts";
 import { EndHook } from "../../daemon/endHook.ts";
 import { DaemonEvents } from "../../daemon/events.ts";
+import { compileWhileBusy } from "../../daemon/jitPolicy.ts";
 import { reportStatus } from "../../daemon/log.ts";
 import type { LogLevel } from "../../daemon/logLevel.ts";
 import { type Meter, MeterClient, NO_METER } from "../../daemon/meter/meterClient.ts";
@@ -103,8 +104,7 @@ export async function watch(flags: WatchFlags): Promise<number> {
   neverWaitForStderr();
   let daemon: WatchDaemon | undefined;
   const signal = firstSignal(() => daemon?.reload("SIGHUP"));
-  // The executable starts with the JIT compiler turned down (scripts/build.ts), which a daemon needs.
-  Bun.unsafe.setJITPolicy(1);
+  compileWhileBusy(bus);
 
   const options = {
     scanIntervalMs: flags.scanInterval,

@@ -8,6 +8,8 @@ import { printErr, printOut } from "../../output/messages.ts";
 import type { FleetFlags } from "./init.ts";
 import { reloadHub } from "./reload.ts";
 
+const NEXT = "the same command again; to leave the hub as it is: ffrtmp fleet restore --finish";
+
 /** Saves the streams of a hub with one server, and makes the files of a hub of several, which `fleet setup` gives them to. */
 export async function grow(hub: string, flags: FleetFlags): Promise<number> {
   const addresses = parseHubAddresses(hub);
@@ -17,13 +19,17 @@ export async function grow(hub: string, flags: FleetFlags): Promise<number> {
   const closed = directory.closeForGrowth();
   const code = await reloadHub(directory, closed, "the queues are not closed, and the hub stays as it is");
   if (code !== 0) {
-    printErr("  then the same command again; to leave the hub as it is: ffrtmp fleet restore --finish");
+    printErr(`  then ${NEXT}`);
     return code;
   }
-  const { saved, keptConfig } = await duringGrowth(directory.path, async () => {
+  const growth = duringGrowth(directory.path, async () => {
     // Another call can have been first.
     directory.checkGrowth(addresses);
     return { saved: await save(directory), ...directory.grow(addresses) };
+  });
+  const { saved, keptConfig } = await growth.catch((error: unknown) => {
+    printErr(`ffrtmp: the queues stay closed\n  try: ${NEXT}`);
+    throw error;
   });
   printOut(`saved ${saved.join(", ")}`);
   const steps = [
