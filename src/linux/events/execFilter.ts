@@ -109,6 +109,8 @@ export function hashOfName(name: string): number {
 export interface DroppedExecs {
   /** Returns whether the process is one of them. True for a few others too. */
   has(pid: number): boolean;
+  /** Returns the pids of at most `highest` for which it is true, in no order. */
+  pidsUpTo(highest: number): number[];
 }
 
 export interface NoExecFilter {
@@ -124,6 +126,8 @@ export class ExecFilter {
   readonly #bytes: Uint8Array<ArrayBuffer>;
   readonly #droppedWords: Float64Array;
   readonly #count: BigUint64Array;
+  #countBefore = 0n;
+  #wasQuiet = false;
 
   /** Returns why the map cannot be used. */
   static open({ programFd, mapFd }: LoadedExecFilter): ExecFilter | NoExecFilter {
@@ -158,16 +162,34 @@ export class ExecFilter {
    * is in this answer or in the next one. What it changed about its process is visible in procfs by then.
    */
   takeDropped(): DroppedExecs | undefined {
-    let taken: Uint8Array | undefined;
+    // The filter counts an exec last, but some CPUs show the count first.
+    const count = this.#count[0] as bigint;
+    const isQuiet = count === this.#countBefore;
+    const mayBeEmpty = isQuiet && this.#wasQuiet;
+    this.#countBefore = count;
+    this.#wasQuiet = isQuiet;
+    if (mayBeEmpty) return undefined;
+    const taken = new Set<number>();
     for (let word = 0; word < this.#droppedWords.length; word++) {
       // Eight bytes of 0 and 1 are 0 as a double only if all are 0.
       if (this.#droppedWords[word] === 0) continue;
-      taken ??= new Uint8Array(PID_MASK + 1);
       for (let at = word * 8; at < word * 8 + 8; at++)
-        taken[at] = Atomics.exchange(this.#bytes, DROPPED_AT + at, 0);
+        if (Atomics.exchange(this.#bytes, DROPPED_AT + at, 0) === 1) taken.add(at);
     }
-    return taken && { has: (pid) => taken[pid & PID_MASK] === 1 };
+    return taken.size === 0 ? undefined : droppedExecs(taken);
   }
+}
+
+/** `lowBits`: the lower 16 bits of their pids. */
+export function droppedExecs(lowBits: ReadonlySet<number>): DroppedExecs {
+  return {
+    has: (pid) => lowBits.has(pid & PID_MASK),
+    pidsUpTo(highest) {
+      const pids: number[] = [];
+      for (const low of lowBits) for (let pid = low; pid <= highest; pid += PID_MASK + 1) pids.push(pid);
+      return pids;
+    },
+  };
 }
 
 /** The descriptors that the first program of this process leaves to the next one, and a text that names them. */

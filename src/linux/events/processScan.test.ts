@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, unlinkSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Host, realHost } from "../host.ts";
+import { droppedExecs } from "./execFilter.ts";
 import type { ProcessEvent } from "./processEvents.ts";
 import { ProcessScan } from "./processScan.ts";
 
@@ -241,11 +242,22 @@ test("every scan lists all processes where the kernel has no fork counter", () =
 test("a known process is reported when its exec was dropped, and a new one once", () => {
   proc.fork(401);
   const scan = new ProcessScan(proc.host, RECHECK_WINDOW_MS);
-  const dropped = (...pids: number[]) => ({ has: (pid: number) => pids.includes(pid) });
+  const dropped = (...pids: number[]) => droppedExecs(new Set(pids));
   expect(describeEvents(scan.scan(dropped(401, 999)).events)).toEqual(["exec 401"]);
   expect(describeEvents(scan.scan().events)).toEqual([]);
   proc.fork(402);
   expect(describeEvents(scan.scan(dropped(402)).events)).toEqual(["exec 402"]);
   // Without a fork since the last scan.
   expect(describeEvents(scan.scan(dropped(401)).events)).toEqual(["exec 401"]);
+});
+
+test("the filter knows the lower 16 bits of pids only", () => {
+  const high = 0x10000 + 401;
+  proc.fork(401);
+  proc.fork(high);
+  const scan = new ProcessScan(proc.host, RECHECK_WINDOW_MS);
+  const dropped = droppedExecs(new Set([401, 402]));
+  expect(describeEvents(scan.scan(dropped).events)).toEqual(["exec 401", `exec ${high}`]);
+  expect(dropped.pidsUpTo(high + 1)).toEqual([401, high, 402, high + 1]);
+  expect([401, high, high + 2].map(dropped.has)).toEqual([true, true, false]);
 });

@@ -1,6 +1,6 @@
 import { type Host, isForbidden, readProcFile, unlessGone } from "../host.ts";
 import { hasEnded, readProgram, readStat, readUptimeTicks } from "../proc/stat.ts";
-import { isProcess, listPids, readLink } from "../proc/table.ts";
+import { isProcess, listPids, processExists, readLink } from "../proc/table.ts";
 import type { DroppedExecs } from "./execFilter.ts";
 import { allocatedBetween, type PidCursor, type PidSpan, readPidCursor, readPidMax } from "./pidCursor.ts";
 import type { ProcessEvent } from "./processEvents.ts";
@@ -33,6 +33,7 @@ export class ProcessScan {
   readonly #pidMax: number;
   /** Known pids, with the time (clock ticks since boot) up to which each belongs to the same process. */
   readonly #known = new Map<number, number>();
+  #highestPid = 0;
   /** Processes that were first seen less than `recheckWindowMs` ago. */
   readonly #young = new Map<number, Appearance & { seenAtMs: number }>();
   #cursor: PidCursor;
@@ -49,7 +50,12 @@ export class ProcessScan {
     this.#listedAtMs = host.bootNow();
     const pids = listPids(host);
     const nowTicks = readUptimeTicks(host);
-    for (const pid of pids) this.#known.set(pid, nowTicks);
+    for (const pid of pids) this.#know(pid, nowTicks);
+  }
+
+  #know(pid: number, untilTicks: number): void {
+    this.#known.set(pid, untilTicks);
+    this.#highestPid = Math.max(this.#highestPid, pid);
   }
 
   /**
@@ -61,8 +67,8 @@ export class ProcessScan {
   scan(dropped?: DroppedExecs): { events: ProcessEvent[]; wasListed: boolean } {
     const events = this.#recheckYoung();
     if (dropped !== undefined) {
-      for (const pid of this.#known.keys())
-        if (dropped.has(pid)) events.push({ kind: "exec", pid, atMs: null });
+      for (const pid of dropped.pidsUpTo(this.#highestPid))
+        if (this.#known.has(pid)) events.push({ kind: "exec", pid, atMs: null });
     }
     // Read first: a process that is created during this scan makes the next one read again.
     const cursor = readPidCursor(this.#host);
@@ -74,7 +80,9 @@ export class ProcessScan {
     this.#cursor = cursor;
     const span = allocatedBetween(before, readPidCursor(this.#host), this.#pidMax);
     const wasListed = this.#mustList(span, before, cursor);
-    const isThere = (pid: number) => ifReadable(() => isProcess(this.#host, pid)) === true;
+    // Most pids are free again, which costs less to find out than to read of a process.
+    const isThere = (pid: number) =>
+      processExists(this.#host, pid) && ifReadable(() => isProcess(this.#host, pid)) === true;
     const pids = wasListed ? this.#list() : span.pids().filter(isThere);
     const nowTicks = readUptimeTicks(this.#host);
     for (const pid of pids)
@@ -106,7 +114,7 @@ export class ProcessScan {
   #isNew(pid: number, span: PidSpan, nowTicks: number): boolean {
     const knownUntilTicks = this.#known.get(pid);
     if (knownUntilTicks !== undefined && !span.has(pid)) return false;
-    this.#known.set(pid, nowTicks);
+    this.#know(pid, nowTicks);
     const stat = ifReadable(() => readStat(this.#host, pid));
     if (stat === "gone" || stat.isKernelThread || hasEnded(stat)) return false;
     if (knownUntilTicks !== undefined && stat.startTicks <= knownUntilTicks) return false;
