@@ -7,7 +7,7 @@ import type { DroppedExecs, ExecFilterTables, NoExecFilter } from "./execFilter.
 import { PidfdEvents } from "./pidfdEvents.ts";
 import { openProcConnector, type ProcConnector } from "./procConnector.ts";
 import type { EventCounters, WantedNames, WatchedProcess } from "./processEvents.ts";
-import type { EventRecord } from "./workerProtocol.ts";
+import { DEFER_MS, type EventRecord } from "./workerProtocol.ts";
 
 const RECEIVE_BUFFER_BYTES = 8 * 1024 * 1024;
 const SELF_TEST_TRIES = 10;
@@ -56,7 +56,11 @@ export class ConnectorEvents extends PidfdEvents {
   #onExec: (pid: number) => void = () => {};
 
   constructor(host: Host, options: ConnectorOptions = {}) {
-    super(host, { readsUntilReaped: options.hasExits === false, isRealtime: options.isRealtime });
+    super(host, {
+      readsUntilReaped: options.hasExits === false,
+      eventDelayMs: DEFER_MS,
+      isRealtime: options.isRealtime,
+    });
     this.#options = options;
     this.#hasExits = options.hasExits ?? true;
   }

@@ -10,6 +10,7 @@ import { RepeatedEvents } from "./repeatedEvents.ts";
 import {
   appendEventRecord,
   CONNECTOR_KEY,
+  DEFER_MS,
   type EventRecord,
   type FromWorker,
   NUMBERS_PER_RECORD,
@@ -28,10 +29,8 @@ const ENOBUFS = 105;
 const MAX_EVENTS_PER_WAIT = 64;
 const MAX_NUMBERS_PER_MESSAGE = 1024 * NUMBERS_PER_RECORD;
 
-/** The time for which exits may wait for an urgent record to be sent with: less than `ExitWatches` waits for one. */
-const DEFER_MS = 50;
-/** The same for execs under other names. Most of these processes have ended by then. */
-const DEFER_OTHERS_MS = 1000;
+/** The time for which an exit waits after a pidfd was ready, whose process it may be: less than `ExitWatches` waits for it. */
+const DEFER_EXPECTED_MS = 50;
 
 /**
  * Messages that are read from one socket before the other descriptors have their turn. It ends an overrun only
@@ -52,6 +51,8 @@ const MAX_RENAMES_PASSED_PER_TURN = 32;
 let numbers: number[] = [];
 /** When they are sent at the latest. */
 let dueAtMs = Infinity;
+/** When a pidfd was ready last. */
+let readyAtMs = -Infinity;
 /** Among them are a new program or name of a process, which may have to be governed. */
 let hasCandidates = false;
 let isRealtime = false;
@@ -175,6 +176,7 @@ function receive(receiver: Source["receiver"], length: number): boolean {
  * most of a fork storm.
  */
 function add(record: EventRecord): void {
+  if (record.kind === "ready") readyAtMs = performance.now();
   const waitMs = waitOf(record);
   dueAtMs = Math.min(dueAtMs, performance.now() + waitMs);
   // The renaming of this process is the heartbeat.
@@ -184,9 +186,11 @@ function add(record: EventRecord): void {
 }
 
 function waitOf(record: EventRecord): number {
-  // Most exits belong to processes that are not watched, and the pidfd of a watched process reports by itself.
-  if (record.kind === "exit" || record.kind === "thread-exit") return DEFER_MS;
-  return record.kind === "exec" && !hasWantedName(record.pid) ? DEFER_OTHERS_MS : 0;
+  // Most belong to processes that are not watched. The pidfd of a watched one is ready just before (do_exit(), kernel/exit.c).
+  if (record.kind === "exit" || record.kind === "thread-exit")
+    return performance.now() - readyAtMs < DEFER_MS ? DEFER_EXPECTED_MS : DEFER_MS;
+  // Most of these processes have ended by then.
+  return record.kind === "exec" && !hasWantedName(record.pid) ? DEFER_MS : 0;
 }
 
 /**

@@ -21,6 +21,7 @@ function oldKernel(record: ReturnType<typeof readPidfdExit> = "unsupported") {
     emit: (event: ProcessEvent) => received.push(event),
     readySet,
     checkIntervalMs: 1000,
+    eventDelayMs: 1000,
   };
   const watches = new ExitWatches({ ...options, readRecord: () => record });
   cleanups.push(() => watches.clear());
@@ -56,6 +57,19 @@ test("the status of the connector counts when the pidfd has none", async () => {
     waitStatus: 0x300,
     evidence: "proc-event",
   });
+});
+
+test("the end of a process without a pidfd waits for exit events that are late", async () => {
+  const { received, watches } = oldKernel();
+  const { identity } = await endedProcess();
+  watches.add(identity, null);
+  while (received.length === 0) await Bun.sleep(5);
+  expect(received).toEqual([{ kind: "over", ...identity }]);
+  // Longer than an end with a pidfd waits.
+  await Bun.sleep(300);
+  watches.handleExit(identity.pid, 0x300);
+  expect(await exitOf(received)).toMatchObject({ waitStatus: 0x300, evidence: "proc-event" });
+  expect(received.length).toBe(2);
 });
 
 test("the status of the connector counts when it was reported before the watch", async () => {

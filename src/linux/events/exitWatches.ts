@@ -37,6 +37,8 @@ interface ExitWatchesOptions {
    * most.
    */
   readsUntilReaped?: boolean | undefined;
+  /** How much later the exits of a process and its threads may be reported, where no pidfd hurries them: see `DEFER_MS`. */
+  eventDelayMs?: number | undefined;
   /** Reads the exit record behind a pidfd; tests replace it to simulate a kernel without such records. */
   readRecord?: typeof readPidfdExit;
 }
@@ -138,7 +140,7 @@ export class ExitWatches {
 
   /** Emits the exit of a process, or waits for better evidence. Call it only for a process that has ended. */
   #settle(watch: Watch, waitIsOver = false): void {
-    const { host, emit, readsUntilReaped, readRecord = readPidfdExit } = this.#options;
+    const { host, emit, readsUntilReaped, eventDelayMs = 0, readRecord = readPidfdExit } = this.#options;
     const record = watch.pidfd === null ? "none" : readRecord(watch.pidfd);
     if (this.#trustsZombieStatus && typeof record !== "object") {
       watch.zombieStatus ??= readZombieStatus(host, watch.process);
@@ -147,7 +149,7 @@ export class ExitWatches {
     const facts = selectEvidence({ ...watch, record, reported }, waitIsOver);
     if (facts === "wait") {
       if (watch.deadline !== undefined) return;
-      this.#settleLater(watch, WAIT_FOR_EVIDENCE_MS);
+      this.#settleLater(watch, WAIT_FOR_EVIDENCE_MS + (watch.isPolled ? eventDelayMs : 0));
       emit({ kind: "over", ...watch.process });
       return;
     }

@@ -28,16 +28,22 @@ export class PidfdEvents implements ProcessEvents {
   #batch: ProcessEvent[] | undefined;
 
   /**
-   * With `pollIntervalMs` no thread waits for pidfds: every watched process is polled. `readsUntilReaped`: see
-   * `ExitWatches`. `isRealtime`: see `ToWorker`.
+   * With `pollIntervalMs` no thread waits for pidfds: every watched process is polled. `readsUntilReaped` and `eventDelayMs`:
+   * see `ExitWatches`. `isRealtime`: see `ToWorker`.
    */
   constructor(
     host: Host,
     {
       pollIntervalMs,
       readsUntilReaped,
+      eventDelayMs,
       isRealtime,
-    }: { pollIntervalMs?: number; readsUntilReaped?: boolean; isRealtime?: boolean | undefined } = {},
+    }: {
+      pollIntervalMs?: number;
+      readsUntilReaped?: boolean;
+      eventDelayMs?: number;
+      isRealtime?: boolean | undefined;
+    } = {},
   ) {
     this.host = host;
     const onRecords = (records: Iterable<EventRecord>) => this.receive(records);
@@ -50,6 +56,7 @@ export class PidfdEvents implements ProcessEvents {
       readySet: this.thread,
       checkIntervalMs: pollIntervalMs ?? CHECK_INTERVAL_MS,
       readsUntilReaped,
+      eventDelayMs,
     });
   }
 

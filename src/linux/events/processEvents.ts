@@ -16,7 +16,8 @@ export interface ProcessEvents {
    *
    * The caller keeps the pidfd and closes it after the exit event or after `unwatchExit`, never before. With
    * `null` (Linux before 5.3, too many open files) the process is polled once a second, unless the connector
-   * reports its exit. Watching the same process again replaces the first watch.
+   * reports its exit before, and the event follows its end by a second. Watching the same process again replaces
+   * the first watch.
    */
   watchExit(process: WatchedProcess, pidfd: number | null): void;
 

@@ -20,6 +20,9 @@ export interface ConnectorSockets {
 /** The array has event records, for `readEventRecords`: numbers are transferred without a copy. */
 export type FromWorker = "ready" | "stopped" | Float64Array<ArrayBuffer>;
 
+/** The time for which records that hardly concern the main thread wait for an urgent one to be sent with. */
+export const DEFER_MS = 1000;
+
 /** Keys in the epoll set. Watched pidfds have keys from 1 on. */
 export const STOP_KEY = -1;
 export const CONNECTOR_KEY = -2;
