@@ -110,7 +110,11 @@ ffmpegTest("watch shows how fast a job is and what it sends, and keeps it in the
   process.kill(pid, "SIGKILL");
   await sandbox().resultOf("sender");
   expect(await numberOf(sent)).toBeGreaterThan(0);
-  const { points } = (await sandbox().json(["inspect", "sender"])).usage_history;
+  // By watch, which learns of the end by itself; the result is of run.
+  const points = await eventually(
+    "its history is recorded",
+    async () => (await sandbox().json(["inspect", "sender"])).usage_history?.points,
+  );
   const sum = (key: string) =>
     points.reduce((total: number, point: Record<string, number | null>) => total + (point[key] ?? 0), 0);
   expect(sum("tcp_sent_bytes")).toBeGreaterThan(0);
