@@ -49,7 +49,10 @@ export async function startExitEvents(host: Host, onEvents: OnEvents): Promise<P
   const connector = () => new ConnectorEvents(host);
   const polling = () => new PollingEvents(host, { intervalMs: EXIT_CHECK_INTERVAL_MS, usesPidfds: false });
   const candidates = (await pidfdsReportExitCodes()) ? [pidfds, polling] : [connector, pidfds, polling];
-  return (await startFirst(candidates, onEvents)).events;
+  const { events } = await startFirst(candidates, onEvents);
+  // Only ends concern the caller: programs that start need not wake it.
+  events.setNames({ renamed: [], executed: [] });
+  return events;
 }
 
 /** Starts the first candidate that this machine allows. The last one is polling, which works everywhere. */

@@ -198,7 +198,7 @@ function waitOf(record: EventRecord): number {
  * /proc/PID/comm and exe, proc(5).
  */
 function hasWantedName(pid: number): boolean {
-  if (names.hasAll()) return true;
+  if (names.hasAll() || names.hasNone()) return names.hasAll();
   const comm = readTextOrErrno(`/proc/${pid}/comm`);
   if (typeof comm !== "string") return false;
   return names.has(comm.slice(0, -1)) || names.has(lastName(readLinkIfAny(`/proc/${pid}/exe`) ?? ""));

@@ -16,8 +16,10 @@ test("a new table has all names, and later those that were set", () => {
   ]);
   table.set(["ffprobe"]);
   expect(["ffmpeg", "ffprobe"].filter((name) => table.has(name))).toEqual(["ffprobe"]);
+  table.set([]);
+  expect([table.hasNone(), table.has("ffprobe")]).toEqual([true, false]);
   table.set(undefined);
-  expect(table.has("true")).toBe(true);
+  expect([table.hasNone(), table.has("true")]).toEqual([false, true]);
 });
 
 test("a name that the kernel cuts is found by its whole text and by what is left of it", () => {

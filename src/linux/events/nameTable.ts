@@ -2,7 +2,9 @@ import { COMM_BYTES } from "./cnProc.ts";
 
 const HASH_BITS = 14;
 const BYTES_OF_NAMES = 1 << HASH_BITS;
-const ALL_AT = BYTES_OF_NAMES;
+/** The byte that says which names there are. */
+const WHICH_AT = BYTES_OF_NAMES;
+const [SOME, ALL, NONE] = [0, 1, 2];
 
 /**
  * The names of executed files whose processes concern the main thread, in memory that it shares with the event thread, which
@@ -21,18 +23,22 @@ export class NameTable {
   /** Replaces the names, as the kernel cuts them; `undefined`: all. No moment exists in which a name of both lists is missing. */
   set(names: readonly string[] | undefined): void {
     if (names === undefined) {
-      this.bytes[ALL_AT] = 1;
+      this.bytes[WHICH_AT] = ALL;
       return;
     }
     const wanted = new Set(names.map(hashOf));
     for (const at of wanted) this.bytes[at] = 1;
     for (let at = 0; at < BYTES_OF_NAMES; at++)
       if (this.bytes[at] !== 0 && !wanted.has(at)) this.bytes[at] = 0;
-    this.bytes[ALL_AT] = 0;
+    this.bytes[WHICH_AT] = names.length === 0 ? NONE : SOME;
   }
 
   hasAll(): boolean {
-    return this.bytes[ALL_AT] === 1;
+    return this.bytes[WHICH_AT] === ALL;
+  }
+
+  hasNone(): boolean {
+    return this.bytes[WHICH_AT] === NONE;
   }
 
   /** Compares as much of a longer name as the kernel keeps. */
