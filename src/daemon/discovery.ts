@@ -76,9 +76,9 @@ export class Discovery {
 
   /** Considers a process that an event has reported, ahead of what else this machine does. */
   async considerNow(pid: number): Promise<boolean> {
-    // Most programs are short, and the rest of the check makes a reason of that.
-    if (!processExists(this.#context.host, pid)) return false;
-    return this.#context.scheduling.hurry(() => this.consider(pid));
+    const { host, scheduling } = this.#context;
+    // Most programs end soon, and the check would say for each of them why it is not governed.
+    return scheduling.hurry(async () => processExists(host, pid) && this.consider(pid));
   }
 
   /**

@@ -78,7 +78,8 @@ export class EventIntake {
       });
       if (!isDone) this.#postponedEnds.push(...ends);
     }
-    for (const event of batch) {
+    // The last one has made the event thread send the others, which it let wait.
+    for (const event of batch.toReversed()) {
       if (event.kind === "exec" || event.kind === "comm") void discovery.considerNow(event.pid);
       else if (event.kind === "lost") {
         this.#reportLoss(event.reason);

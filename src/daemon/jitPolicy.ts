@@ -1,8 +1,8 @@
 import type { DaemonEvents } from "./events.ts";
 
 /**
- * An idle daemon does the same few times a minute. Compiled sooner, it took 10 % more CPU time for hours, because one function after
- * the other became due, and 2 MB more.
+ * An idle daemon does the same few times a minute. Compiled sooner, it took 10 % more CPU time in its first minutes, because one
+ * function after the other became due, and 2 MB more.
  */
 const SCALE_WITHOUT_JOBS = 20;
 

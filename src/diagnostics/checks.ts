@@ -203,7 +203,7 @@ async function probeConnector({ host }: Context): Promise<Check> {
   return works(name, "the kernel reports every exec and exit immediately");
 }
 
-/** An event wakes a thread that reads two files of the process, and one of several also the main thread: docs/benchmarks.md. */
+/** Each event wakes a thread that reads two files of the process. Only some wake the main thread too: docs/benchmarks.md. */
 const MS_PER_EXEC = 0.2;
 
 /** Tries the filter with the rights of this process, and says whether the running daemon uses it. */

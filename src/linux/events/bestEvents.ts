@@ -41,8 +41,8 @@ export async function startBestEvents(
 }
 
 /**
- * Starts the cheapest source for exits: pidfds where they report how a process ended; else the connector, which
- * wakes us for every process of the machine; else pidfds without the status; else polling.
+ * Starts the cheapest source for exits: pidfds where they report how a process ended; else the connector, whose thread
+ * receives every process of the machine; else pidfds without the status; else polling.
  */
 export async function startExitEvents(host: Host, onEvents: OnEvents): Promise<ProcessEvents> {
   const pidfds = () => new PidfdEvents(host);

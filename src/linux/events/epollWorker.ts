@@ -4,6 +4,7 @@ import { errnoName } from "../../sys/errno.ts";
 import { readLinkIfAny, readTextOrErrno } from "../../sys/files.ts";
 import { lastName } from "../../sys/paths.ts";
 import { setRealtimeScheduling } from "../../sys/scheduling.ts";
+import { withoutDeleted } from "../proc/table.ts";
 import { decodeProcEvent } from "./cnProc.ts";
 import { NameTable } from "./nameTable.ts";
 import { RepeatedEvents } from "./repeatedEvents.ts";
@@ -24,6 +25,8 @@ declare const self: {
   postMessage(message: FromWorker, transfer?: ArrayBuffer[]): void;
 };
 
+const ENOENT = 2;
+const ESRCH = 3;
 const EAGAIN = 11;
 const ENOBUFS = 105;
 const MAX_EVENTS_PER_WAIT = 64;
@@ -194,14 +197,17 @@ function waitOf(record: EventRecord): number {
 }
 
 /**
- * Returns false for a process that has ended too. Its first argument is not read, because that can wait for the process. Source:
- * /proc/PID/comm and exe, proc(5).
+ * Returns false for a process that has ended too. Its first argument is not read, because that can wait for the process. A name that
+ * cannot be read, as without free descriptors, is taken for a wanted one. Source: /proc/PID/comm and exe, proc(5).
  */
 function hasWantedName(pid: number): boolean {
   if (names.hasAll() || names.hasNone()) return names.hasAll();
   const comm = readTextOrErrno(`/proc/${pid}/comm`);
-  if (typeof comm !== "string") return false;
-  return names.has(comm.slice(0, -1)) || names.has(lastName(readLinkIfAny(`/proc/${pid}/exe`) ?? ""));
+  if (typeof comm !== "string") return comm !== -ENOENT && comm !== -ESRCH;
+  return (
+    names.has(comm.slice(0, -1)) ||
+    names.has(lastName(withoutDeleted(readLinkIfAny(`/proc/${pid}/exe`) ?? "")))
+  );
 }
 
 function post(): void {

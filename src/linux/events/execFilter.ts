@@ -105,12 +105,14 @@ export function hashOfName(name: string): number {
   return Number(BigInt.asUintN(64, sum) >> BigInt(64 - NAME_HASH_BITS));
 }
 
+type PidSet = Pick<ReadonlyMap<number, unknown>, "size" | "has" | "keys">;
+
 /** The processes that executed a program under a name that is not wanted. */
 export interface DroppedExecs {
   /** Returns whether the process is one of them. True for a few others too. */
   has(pid: number): boolean;
-  /** Returns the pids of at most `highest` for which it is true, in no order. */
-  pidsUpTo(highest: number): number[];
+  /** Returns those of some pids for which it is true, in no order. `highest`: no pid is higher. */
+  among(pids: PidSet, highest: number): number[];
 }
 
 export interface NoExecFilter {
@@ -182,12 +184,16 @@ export class ExecFilter {
 
 /** `lowBits`: the lower 16 bits of their pids. */
 export function droppedExecs(lowBits: ReadonlySet<number>): DroppedExecs {
+  const has = (pid: number) => lowBits.has(pid & PID_MASK);
   return {
-    has: (pid) => lowBits.has(pid & PID_MASK),
-    pidsUpTo(highest) {
-      const pids: number[] = [];
-      for (const low of lowBits) for (let pid = low; pid <= highest; pid += PID_MASK + 1) pids.push(pid);
-      return pids;
+    has,
+    among(pids, highest) {
+      const possible = lowBits.size * Math.ceil(highest / (PID_MASK + 1));
+      if (pids.size < possible) return [...pids.keys()].filter(has);
+      const found: number[] = [];
+      for (const low of lowBits)
+        for (let pid = low; pid <= highest; pid += PID_MASK + 1) if (pids.has(pid)) found.push(pid);
+      return found;
     },
   };
 }

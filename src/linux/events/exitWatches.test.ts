@@ -72,6 +72,24 @@ test("the end of a process without a pidfd waits for exit events that are late",
   expect(received.length).toBe(2);
 });
 
+test.each([
+  ["executes a program and ends", ["exec", 0x500]],
+  ["ends", [0x500]],
+] as const)(
+  "another process that has the pid of an ended one, and %s, gives it no status",
+  async (_what, signs) => {
+    const { received, watches } = oldKernel();
+    const { identity } = await endedProcess();
+    watches.add(identity, null);
+    while (received.length === 0) await Bun.sleep(5);
+    watches.handleExit(identity.pid, 0x300);
+    for (const sign of signs)
+      if (sign === "exec") watches.handleExec(identity.pid);
+      else watches.handleExit(identity.pid, sign);
+    expect(await exitOf(received)).toMatchObject({ waitStatus: null });
+  },
+);
+
 test("the status of the connector counts when it was reported before the watch", async () => {
   const { received, watches } = oldKernel();
   const { identity, pidfd } = await endedProcess();

@@ -99,6 +99,10 @@ export class ExitWatches {
 
   /** Handles the end of a first thread. The process may continue without it or execute another program. */
   handleExit(pid: number, waitStatus: number): void {
+    if (this.#mayBeOfSuccessor(pid)) {
+      if (this.#reported.get(pid) !== waitStatus) this.#reported.set(pid, "conflicting");
+      return;
+    }
     this.#reported.delete(pid);
     this.#reported.set(pid, waitStatus);
     if (this.#reported.size > MAX_UNWATCHED_EXITS + this.#byPid.size) {
@@ -115,7 +119,13 @@ export class ExitWatches {
   }
 
   handleExec(pid: number): void {
-    this.#reported.delete(pid);
+    if (this.#mayBeOfSuccessor(pid)) this.#reported.set(pid, "conflicting");
+    else this.#reported.delete(pid);
+  }
+
+  /** Its process has ended and its status is known, so that the event may be of another process that has its pid now. */
+  #mayBeOfSuccessor(pid: number): boolean {
+    return this.#reported.has(pid) && this.#byPid.get(pid)?.deadline !== undefined;
   }
 
   /** Handles lost events: one of them may have contradicted an exit that was reported before. */

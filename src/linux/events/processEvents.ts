@@ -12,11 +12,11 @@ export interface ProcessEvents {
   start(onEvents: OnEvents): Promise<string | undefined>;
 
   /**
-   * Reports the end of this process with exactly one `exit` event, at once when it has already ended.
+   * Reports the end of this process with exactly one `exit` event, with a pidfd at once when it has already ended.
    *
    * The caller keeps the pidfd and closes it after the exit event or after `unwatchExit`, never before. With
    * `null` (Linux before 5.3, too many open files) the process is polled once a second, unless the connector
-   * reports its exit before, and the event follows its end by a second. Watching the same process again replaces
+   * reports its exit before, and the event follows its end by up to 2.1 s. Watching the same process again replaces
    * the first watch.
    */
   watchExit(process: WatchedProcess, pidfd: number | null): void;
@@ -57,8 +57,9 @@ export interface WantedNames {
 export type OnEvents = (batch: ProcessEvent[]) => void;
 
 /**
- * All report the exits of watched processes. Execs and renamings are reported by the connector at once, and by
- * polling after a scan, which misses a process that lives shorter than the scan interval.
+ * All report the exits of watched processes. Execs and renamings are reported by the connector at once, but for execs
+ * under other names than those of `setNames`, and by polling after a scan, which misses a process that lives shorter than
+ * the scan interval.
  */
 export type EventSource = "connector" | "pidfd" | "polling";
 

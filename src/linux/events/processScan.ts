@@ -67,8 +67,8 @@ export class ProcessScan {
   scan(dropped?: DroppedExecs): { events: ProcessEvent[]; wasListed: boolean } {
     const events = this.#recheckYoung();
     if (dropped !== undefined) {
-      for (const pid of dropped.pidsUpTo(this.#highestPid))
-        if (this.#known.has(pid)) events.push({ kind: "exec", pid, atMs: null });
+      for (const pid of dropped.among(this.#known, this.#highestPid))
+        events.push({ kind: "exec", pid, atMs: null });
     }
     // Read first: a process that is created during this scan makes the next one read again.
     const cursor = readPidCursor(this.#host);

@@ -7,7 +7,7 @@ export interface ToWorker {
   handled: Int32Array<SharedArrayBuffer>;
   /** Execs under other names may wait: see `NameTable`. */
   names: Uint8Array<SharedArrayBuffer>;
-  /** The thread gives real-time scheduling to the main thread with each new program or name of a process. */
+  /** The thread gives real-time scheduling to the main thread with each new program or name that may be a wanted one. */
   isRealtime: boolean;
 }
 

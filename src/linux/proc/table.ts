@@ -76,7 +76,13 @@ export function readArguments(host: Host, pid: number): string[] {
 }
 
 export function readExecutable(host: Host, pid: number): string | undefined {
-  return readLink(host, `${pid}/exe`)?.replace(/ \(deleted\)$/, "");
+  const path = readLink(host, `${pid}/exe`);
+  return path && withoutDeleted(path);
+}
+
+/** The kernel adds that to the link of a file that has no name any more. */
+export function withoutDeleted(path: string): string {
+  return path.replace(/ \(deleted\)$/, "");
 }
 
 /**
