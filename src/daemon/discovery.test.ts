@@ -44,6 +44,7 @@ function startDiscovery(
   policy: Policy,
   read: (read: SlowRead) => Promise<Answer | undefined> = async (read) => performRead(governor.host, read),
 ) {
+  const scheduling = new DaemonScheduling("unchanged");
   const context = {
     ...governor,
     options: { placement: "auto" },
@@ -52,7 +53,7 @@ function startDiscovery(
     slowReader: { read },
     bus: new DaemonEvents(),
     postponed: new PostponedWork({ retry() {}, report() {} }),
-    scheduling: new DaemonScheduling("unchanged"),
+    scheduling,
   } as unknown as DaemonContext;
   const jobs: RunningJob[] = [];
   const tracker = {
@@ -65,7 +66,7 @@ function startDiscovery(
   } as unknown as JobTracker;
   const discovery = new Discovery(context, tracker, () => {});
   clean.push(() => discovery.stop());
-  return { discovery, jobs };
+  return { discovery, jobs, scheduling };
 }
 
 /** Lets a discovery choose a process. The first `outdated` reads are of an earlier program of it. */
@@ -114,3 +115,20 @@ limitsTest("a process that executes programs without end is governed all the sam
   const { commands, program } = await play(Number.POSITIVE_INFINITY);
   expect(commands).toEqual([[program, "earlier"]]);
 });
+
+limitsTest(
+  "the event thread may have raised the main thread for a process that has ended: it is lowered",
+  async () => {
+    const governor = makeGovernor();
+    const { discovery, scheduling } = startDiscovery(governor, policyFromFlags(["no-such-workload"], {}));
+    // Its end lowers the thread.
+    let hurries = 0;
+    const hurry = scheduling.hurry.bind(scheduling);
+    scheduling.hurry = (action) => {
+      hurries++;
+      return hurry(action);
+    };
+    const { pid } = Bun.spawnSync(["true"]);
+    expect([await discovery.considerNow(pid), hurries]).toEqual([false, 1]);
+  },
+);
