@@ -25,7 +25,8 @@ const FOREIGN_PER_SECOND = 6;
 const FOREIGN = `while (1) { system '/bin/true'; select undef, undef, undef, 1 / ${FOREIGN_PER_SECOND} }`;
 
 const PHASES = [
-  { count: 0, hasForeign: false, heading: "nothing starts" },
+  // The runtime compiles what a daemon does again and again, for some minutes.
+  { count: 0, hasForeign: false, settleS: 120, heading: "nothing starts" },
   { count: 0, hasForeign: true, heading: `${FOREIGN_PER_SECOND} programs/s start` },
   { count: 1000, hasForeign: true, heading: "and 1,000 idle processes" },
   { count: 5000, hasForeign: true, heading: "and 5,000" },
@@ -77,14 +78,13 @@ export const idle: Benchmark = {
       const forks: number[] = [];
       let growthKb = 0;
       let foreign: Bun.Subprocess | undefined;
-      for (const { count, hasForeign, heading } of PHASES) {
+      for (const { count, hasForeign, settleS = 20, heading } of PHASES) {
         // The last one runs long enough to show growth.
         const seconds = quick ? 10 : count === 5000 ? 600 : 60;
         progress(`${heading}, for ${seconds} s`);
         if (hasForeign) foreign ??= processes.start(["perl", "-e", FOREIGN]);
         await crowd.grow(count);
-        // The runtime compiles what a daemon does again and again, for some minutes.
-        await Bun.sleep(quick ? 6000 : count === 0 && !hasForeign ? 120_000 : 20_000);
+        await Bun.sleep(1000 * (quick ? 6 : settleS));
         const before = readMemory(watch.pid).privateDirty;
         const forksBefore = readForks();
         const used = await cpuPerMinute(daemons, seconds);

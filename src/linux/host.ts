@@ -108,7 +108,7 @@ export function unlessGone<Value>(act: () => Value): Value | "gone" {
 }
 
 /** An error takes longer to make than a file to read, and most processes that are asked about are short-lived. */
-function isGoneErrno(result: number): boolean {
+export function isGoneErrno(result: number): boolean {
   return result === -ENOENT || result === -ESRCH;
 }
 

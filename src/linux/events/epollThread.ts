@@ -28,7 +28,7 @@ const WORKER_URL = import.meta.url.startsWith("file:///$bunfs/")
  * removes descriptors directly, which the kernel allows while the other thread waits.
  */
 export class EpollThread {
-  /** Of execs under other names the main thread hears up to a second later. */
+  /** The main thread hears of execs under other names up to a second later. */
   readonly names = new NameTable();
   readonly #onRecords: (records: Iterable<EventRecord>) => void;
   readonly #onFailure: (reason: string) => void;

@@ -4,6 +4,7 @@ import { errnoName } from "../../sys/errno.ts";
 import { readLinkIfAny, readTextOrErrno } from "../../sys/files.ts";
 import { lastName } from "../../sys/paths.ts";
 import { setRealtimeScheduling } from "../../sys/scheduling.ts";
+import { isGoneErrno } from "../host.ts";
 import { withoutDeleted } from "../proc/table.ts";
 import { decodeProcEvent } from "./cnProc.ts";
 import { NameTable } from "./nameTable.ts";
@@ -25,8 +26,6 @@ declare const self: {
   postMessage(message: FromWorker, transfer?: ArrayBuffer[]): void;
 };
 
-const ENOENT = 2;
-const ESRCH = 3;
 const EAGAIN = 11;
 const ENOBUFS = 105;
 const MAX_EVENTS_PER_WAIT = 64;
@@ -203,7 +202,7 @@ function waitOf(record: EventRecord): number {
 function hasWantedName(pid: number): boolean {
   if (names.hasAll() || names.hasNone()) return names.hasAll();
   const comm = readTextOrErrno(`/proc/${pid}/comm`);
-  if (typeof comm !== "string") return comm !== -ENOENT && comm !== -ESRCH;
+  if (typeof comm !== "string") return !isGoneErrno(comm);
   return (
     names.has(comm.slice(0, -1)) ||
     names.has(lastName(withoutDeleted(readLinkIfAny(`/proc/${pid}/exe`) ?? "")))

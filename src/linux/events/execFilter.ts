@@ -2,6 +2,7 @@ import { closeFd } from "../../sys/descriptor.ts";
 import * as bpf from "../../sys/ebpf.ts";
 import { errnoName } from "../../sys/errno.ts";
 import { asLoaded, CN_IDX_PROC, COMM_BYTES, OFFSET, PROC_EVENT_COMM, PROC_EVENT_EXEC } from "./cnProc.ts";
+import { HIGH_FACTOR, LOW_FACTOR, NAME_HASH_BITS, NAMES_BYTES, replaceNames } from "./nameTable.ts";
 
 /**
  * The map that the program shares with this process, in bytes: a table of wanted names, a table of processes whose exec was
@@ -10,8 +11,6 @@ import { asLoaded, CN_IDX_PROC, COMM_BYTES, OFFSET, PROC_EVENT_COMM, PROC_EVENT_
  * Both tables have one byte for each value of a hash, so that each write of either side is a single store and no reader sees
  * half a change. A foreign name with the hash of a wanted one passes, which costs an event and loses none.
  */
-const NAME_HASH_BITS = 14;
-const NAMES_BYTES = 1 << NAME_HASH_BITS;
 const PID_MASK = 0xffff;
 const DROPPED_AT = NAMES_BYTES;
 const COUNT_AT = DROPPED_AT + PID_MASK + 1;
@@ -19,10 +18,6 @@ const MAP_BYTES = COUNT_AT + 8;
 
 const WHOLE_MESSAGE = 0x7fff_ffff;
 const NAME = "ffrtmp_execs";
-
-/** Odd constants for a hash by multiplication: the golden ratio and the square root of 3. */
-const LOW_FACTOR = 0x9e37_79b9_7f4a_7c15n;
-const HIGH_FACTOR = 0xbb67_ae85_84ca_a73bn;
 
 /** The descriptors of a loaded filter, which stay valid when this process executes a program that keeps them open. */
 export interface LoadedExecFilter {
@@ -97,14 +92,6 @@ function buildExecFilter(ownPid: number, mapFd: number): Uint8Array {
   ]);
 }
 
-/** Returns the place of a name in the table. The kernel fills its name of a process with NUL bytes. */
-export function hashOfName(name: string): number {
-  const bytes = new DataView(new ArrayBuffer(COMM_BYTES));
-  new TextEncoder().encodeInto(name, new Uint8Array(bytes.buffer, 0, COMM_BYTES - 1));
-  const sum = bytes.getBigUint64(0, true) * LOW_FACTOR + bytes.getBigUint64(8, true) * HIGH_FACTOR;
-  return Number(BigInt.asUintN(64, sum) >> BigInt(64 - NAME_HASH_BITS));
-}
-
 type PidSet = Pick<ReadonlyMap<number, unknown>, "size" | "has" | "keys">;
 
 /** The processes that executed a program under a name that is not wanted. */
@@ -153,10 +140,7 @@ export class ExecFilter {
 
   /** Passes execs under these names, of at most 15 bytes, from now on. New names pass before the others stop passing. */
   setNames(names: readonly string[]): void {
-    const wanted = new Set(names.map(hashOfName));
-    for (const at of wanted) this.#bytes[at] = 1;
-    for (let at = 0; at < NAMES_BYTES; at++)
-      if (this.#bytes[at] !== 0 && !wanted.has(at)) this.#bytes[at] = 0;
+    replaceNames(this.#bytes, names);
   }
 
   /**

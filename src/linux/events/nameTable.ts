@@ -1,9 +1,32 @@
 import { COMM_BYTES } from "./cnProc.ts";
 
-const HASH_BITS = 14;
-const BYTES_OF_NAMES = 1 << HASH_BITS;
+/** A table of names has one byte for each value of a hash of this length. */
+export const NAME_HASH_BITS = 14;
+export const NAMES_BYTES = 1 << NAME_HASH_BITS;
+
+/** Odd constants for a hash by multiplication: the golden ratio and the square root of 3. */
+export const LOW_FACTOR = 0x9e37_79b9_7f4a_7c15n;
+export const HIGH_FACTOR = 0xbb67_ae85_84ca_a73bn;
+
+const ENCODER = new TextEncoder();
+
+/** Returns the place of a name in a table, cut as the kernel cuts it. The kernel fills its name of a process with NUL bytes. */
+export function hashOfName(name: string): number {
+  const bytes = new DataView(new ArrayBuffer(COMM_BYTES));
+  ENCODER.encodeInto(name, new Uint8Array(bytes.buffer, 0, COMM_BYTES - 1));
+  const sum = bytes.getBigUint64(0, true) * LOW_FACTOR + bytes.getBigUint64(8, true) * HIGH_FACTOR;
+  return Number(BigInt.asUintN(64, sum) >> BigInt(64 - NAME_HASH_BITS));
+}
+
+/** Replaces the names in a table. New ones are there before the others are gone, for a reader that reads meanwhile. */
+export function replaceNames(table: Uint8Array, names: readonly string[]): void {
+  const wanted = new Set(names.map(hashOfName));
+  for (const at of wanted) table[at] = 1;
+  for (let at = 0; at < NAMES_BYTES; at++) if (table[at] !== 0 && !wanted.has(at)) table[at] = 0;
+}
+
 /** The byte that says which names there are. */
-const WHICH_AT = BYTES_OF_NAMES;
+const WHICH_AT = NAMES_BYTES;
 const [SOME, ALL, NONE] = [0, 1, 2];
 
 /**
@@ -16,20 +39,17 @@ export class NameTable {
 
   /** `bytes`: the table of another thread. A new one has all names. */
   constructor(bytes?: Uint8Array<SharedArrayBuffer>) {
-    this.bytes = bytes ?? new Uint8Array(new SharedArrayBuffer(BYTES_OF_NAMES + 1));
+    this.bytes = bytes ?? new Uint8Array(new SharedArrayBuffer(NAMES_BYTES + 1));
     if (bytes === undefined) this.set(undefined);
   }
 
-  /** Replaces the names, as the kernel cuts them; `undefined`: all. No moment exists in which a name of both lists is missing. */
+  /** Replaces the names; `undefined`: all. No moment exists in which a name of both lists is missing. */
   set(names: readonly string[] | undefined): void {
     if (names === undefined) {
       this.bytes[WHICH_AT] = ALL;
       return;
     }
-    const wanted = new Set(names.map(hashOf));
-    for (const at of wanted) this.bytes[at] = 1;
-    for (let at = 0; at < BYTES_OF_NAMES; at++)
-      if (this.bytes[at] !== 0 && !wanted.has(at)) this.bytes[at] = 0;
+    replaceNames(this.bytes, names);
     this.bytes[WHICH_AT] = names.length === 0 ? NONE : SOME;
   }
 
@@ -43,14 +63,6 @@ export class NameTable {
 
   /** Compares as much of a longer name as the kernel keeps. */
   has(name: string): boolean {
-    return this.hasAll() || this.bytes[hashOf(name)] === 1;
+    return this.hasAll() || this.bytes[hashOfName(name)] === 1;
   }
-}
-
-/** FNV-1a of the first code units, folded. */
-function hashOf(name: string): number {
-  const end = Math.min(name.length, COMM_BYTES - 1);
-  let hash = 0x811c_9dc5;
-  for (let at = 0; at < end; at++) hash = Math.imul(hash ^ name.charCodeAt(at), 0x0100_0193);
-  return (hash ^ (hash >>> HASH_BITS)) & (BYTES_OF_NAMES - 1);
 }
