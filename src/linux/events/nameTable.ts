@@ -11,7 +11,7 @@ export const HIGH_FACTOR = 0xbb67_ae85_84ca_a73bn;
 const ENCODER = new TextEncoder();
 
 /** Returns the place of a name in a table, cut as the kernel cuts it. The kernel fills its name of a process with NUL bytes. */
-export function hashOfName(name: string): number {
+function hashOfName(name: string): number {
   const bytes = new DataView(new ArrayBuffer(COMM_BYTES));
   ENCODER.encodeInto(name, new Uint8Array(bytes.buffer, 0, COMM_BYTES - 1));
   const sum = bytes.getBigUint64(0, true) * LOW_FACTOR + bytes.getBigUint64(8, true) * HIGH_FACTOR;
