@@ -132,3 +132,23 @@ limitsTest(
     expect([await discovery.considerNow(pid), hurries]).toEqual([false, 1]);
   },
 );
+
+limitsTest(
+  "a scan considers a bounded number of processes at once, and one that waits delays no other",
+  async () => {
+    const { discovery } = startDiscovery(makeGovernor(), policyFromFlags(["no-such-workload"], {}));
+    const pids = Array.from({ length: 500 }, (_, index) => index + 1);
+    const [waits] = pids as [number];
+    const { promise: othersAreDone, resolve } = Promise.withResolvers<void>();
+    let [running, most, done] = [0, 0, 0];
+    discovery.consider = async (pid) => {
+      most = Math.max(most, ++running);
+      await (pid === waits ? othersAreDone : Bun.sleep(0));
+      running--;
+      if (++done === pids.length - 1) resolve();
+      return pid % 2 === 1;
+    };
+    expect(await discovery.considerAll(pids)).toEqual(pids.filter((pid) => pid % 2 === 1));
+    expect([most > 1, most < 100]).toEqual([true, true]);
+  },
+);

@@ -16,6 +16,8 @@ import { OnceForEach } from "./onceForEach.ts";
 
 /** The most decisions about a process that executes another program meanwhile. After them, it is governed as it is. */
 const MAX_CHANGES = 3;
+/** Bounds the memory of a scan: what is known of a process takes 10 kB while it is considered. */
+const MAX_CONSIDERED_AT_ONCE = 64;
 
 /** `again`: an event about the process has arrived since its facts were read. */
 interface Considered {
@@ -62,12 +64,13 @@ export class Discovery {
    */
   async considerAll(pids: readonly number[]): Promise<number[]> {
     const found = new Set<number>();
-    const considerEach = (some: readonly number[], last?: number[]) =>
-      Promise.all(
-        some.map(async (pid) => {
-          if (await this.consider(pid, last)) found.add(pid);
-        }),
-      );
+    const considerEach = async (some: readonly number[], last?: number[]) => {
+      const remaining = some.values();
+      const considerNext = async () => {
+        for (const pid of remaining) if (await this.consider(pid, last)) found.add(pid);
+      };
+      await Promise.all(Array.from({ length: MAX_CONSIDERED_AT_ONCE }, considerNext));
+    };
     const last: number[] = [];
     await considerEach(pids, last);
     await considerEach(last);
