@@ -78,7 +78,7 @@ export class ProcessScan {
     const before = this.#cursorBefore;
     this.#cursorBefore = this.#cursor;
     this.#cursor = cursor;
-    const span = allocatedBetween(before, readPidCursor(this.#host), this.#pidMax);
+    const span = allocatedBetween(before, cursor, this.#pidMax);
     const wasListed = this.#mustList(span, before, cursor);
     // Most pids are free again, which costs less to find out than to read of a process.
     const isThere = (pid: number) =>
