@@ -16,9 +16,12 @@ import type { Bus } from "./systemdBus.ts";
 const ENOENT = 2;
 const ESRCH = 3;
 
+/** Where the procfs of this pid namespace is mounted. */
+export const PROC_ROOT = "/proc";
+
 /** The parts of the machine that tests replace. It is passed down, never global. */
 export interface Host {
-  /** Where procfs is mounted: `/proc`, or a recorded tree. */
+  /** `PROC_ROOT`, or a recorded tree. */
   readonly procRoot: string;
   readonly cgroupFs: CgroupFs;
   /** The D-Bus interface of the systemd managers; absent where systemd does not run the machine. */
@@ -32,7 +35,7 @@ export interface Host {
 export function realHost(): Host {
   const bus = findBus();
   return {
-    procRoot: "/proc",
+    procRoot: PROC_ROOT,
     cgroupFs: realCgroupFs,
     now: Date.now,
     bootNow: readBootMs,

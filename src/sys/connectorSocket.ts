@@ -1,7 +1,7 @@
 import { encodeFprog } from "./classicBpf.ts";
 import { closeFd } from "./descriptor.ts";
 import { errnoName } from "./errno.ts";
-import { syscall } from "./libc.ts";
+import { addressOf, syscall, systemCall } from "./libc.ts";
 
 const AF_NETLINK = 16;
 const SOCK_DGRAM = 2;
@@ -96,12 +96,14 @@ export function netlinkReceiver(fd: number) {
   const sender = new DataView(new ArrayBuffer(ADDRESS_BYTES));
   const senderBytes = new Int32Array(1);
   const flags = MSG_DONTWAIT | MSG_TRUNC;
+  const recvfrom = systemCall("recvfrom");
+  const [messageAddress, senderAddress, lengthAddress] = [message, sender, senderBytes].map(addressOf);
   return {
     message,
     /** Receives one datagram without waiting. Returns its whole length, even if it did not fit, or −errno. */
     receive(): number {
       senderBytes[0] = ADDRESS_BYTES;
-      return syscall("recvfrom", fd, message, message.byteLength, flags, sender, senderBytes);
+      return recvfrom(fd, messageAddress, MESSAGE_BYTES, flags, senderAddress, lengthAddress);
     },
     /** Returns whether the kernel has sent the last datagram: any process may send, but not from port 0. */
     isFromKernel: () => sender.getUint16(0, true) === AF_NETLINK && sender.getUint32(4, true) === 0,

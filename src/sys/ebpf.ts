@@ -31,18 +31,14 @@ export const copy = (target: number, source: number): EbpfLine => instruction(0x
 export const set = (target: number, imm: number): EbpfLine => instruction(0xb7, { target, imm });
 export const addNumber = (target: number, imm: number): EbpfLine => instruction(0x07, { target, imm });
 export const add = (target: number, source: number): EbpfLine => instruction(0x0f, { target, source });
-export const multiply = (target: number, source: number): EbpfLine => instruction(0x2f, { target, source });
-export const shiftRight = (target: number, imm: number): EbpfLine => instruction(0x77, { target, imm });
+/** Only the lower 32 bits of the product are those of an unsigned factor. */
+export const multiplyByNumber = (target: number, imm: number): EbpfLine => instruction(0x27, { target, imm });
+/** Shifts the lower 32 bits. The others become 0. */
+export const shiftRight32 = (target: number, imm: number): EbpfLine => instruction(0x74, { target, imm });
 export const maskNumber = (target: number, imm: number): EbpfLine => instruction(0x57, { target, imm });
 
 /** Reverses the bytes of the lower 32 bits on a little-endian machine. */
 export const toBigEndian32 = (target: number): EbpfLine => instruction(0xdc, { target, imm: 32 });
-
-/** Sets a register to a constant of 64 bits. */
-export const setLong = (target: number, value: bigint): EbpfLine => ({
-  ...instruction(0x18, { target, imm: Number(BigInt.asIntN(32, value)) }),
-  imm2: Number(BigInt.asIntN(32, value >> 32n)),
-});
 
 /** Sets a register to the address of a byte of an array map with one value. BPF_PSEUDO_MAP_VALUE. */
 export const setToMapValue = (target: number, mapFd: number, byteOffset: number): EbpfLine => ({
@@ -52,8 +48,8 @@ export const setToMapValue = (target: number, mapFd: number, byteOffset: number)
 
 /** Loads the 32-bit word at a byte offset of the packet into register 0, as big-endian. Register 6 is the context. */
 export const loadPacket = (imm: number): EbpfLine => instruction(0x20, { imm });
-export const loadLong = (target: number, source: number, offset: number): EbpfLine =>
-  instruction(0x79, { target, source, offset });
+export const loadWord = (target: number, source: number, offset: number): EbpfLine =>
+  instruction(0x61, { target, source, offset });
 export const loadByte = (target: number, source: number, offset = 0): EbpfLine =>
   instruction(0x71, { target, source, offset });
 export const storeByte = (target: number, imm: number, offset = 0): EbpfLine =>

@@ -1,4 +1,4 @@
-import { syscall } from "./libc.ts";
+import { addressOf, syscall, systemCall } from "./libc.ts";
 
 const EPOLLIN = 0x1;
 const EPOLLET = 0x8000_0000;
@@ -35,10 +35,12 @@ export function removeFromEpoll(epollFd: number, fd: number): number {
 /** Waits on an epoll set, with one reused buffer. Blocks the whole thread. */
 export function epollWaiter(epollFd: number, capacity: number) {
   const events = new DataView(new ArrayBuffer(EVENT_BYTES * capacity));
+  const address = addressOf(events);
+  const epollWait = systemCall("epoll_pwait");
   return {
     /** Returns how many descriptors are ready, 0 after the timeout (−1: none) or a signal, or −errno. */
     wait(timeoutMs: number): number {
-      const ready = syscall("epoll_pwait", epollFd, events, capacity, timeoutMs, 0, 0);
+      const ready = epollWait(epollFd, address, capacity, timeoutMs);
       return ready === -EINTR ? 0 : ready;
     },
     keyAt: (index: number): number => events.getFloat64(index * EVENT_BYTES + DATA_OFFSET, true),

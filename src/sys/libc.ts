@@ -90,6 +90,20 @@ export function syscall(
   return result === -1 ? -ffi.read.i32(loadedLibc.errnoAddress, 0) : result;
 }
 
+/**
+ * Returns a function that makes one system call with numbers, for a caller that makes it thousands of times: its number is looked
+ * up once. The result is that of `syscall`.
+ */
+export function systemCall(name: SyscallName) {
+  loadedLibc ??= loadLibc();
+  const { arch, call, errnoAddress } = loadedLibc;
+  const number = syscallNumber(name, arch);
+  return (a: number, b = 0, c = 0, d = 0, e = 0, f = 0): number => {
+    const result = Number(call(number, a, b, c, d, e, f));
+    return result === -1 ? -ffi.read.i32(errnoAddress, 0) : result;
+  };
+}
+
 /** Returns the address of a buffer, which the caller must keep referenced while the kernel uses it. */
 export function addressOf(buffer: Bytes): number {
   return ffi.ptr(buffer);

@@ -36,6 +36,7 @@ const CALLS = [
   "get_robust_list", 274, 100,
   "getdents64", 217, 61,
   "getpeername", 52, 205,
+  "getpgid", 121, 155,
   "getpid", 39, 172,
   "getsockname", 51, 204,
   "getsockopt", 55, 209,

@@ -88,9 +88,10 @@ describe.skipIf(unsupported !== undefined)("the connector", () => {
 
   test("reports execs under other names together, and those of wanted names or files one by one", async () => {
     const directory = mkdtempSync(join(tmpdir(), "ffrtmp-names-"));
+    const children: Bun.Subprocess[] = [];
     try {
       for (const name of ["ffn-wanted", "ffn-file", "ffn-other"])
-        copyFileSync("/bin/true", join(directory, name));
+        copyFileSync("/bin/cat", join(directory, name));
       // The kernel knows the name of the link.
       symlinkSync("ffn-file", join(directory, "ffn-link"));
       // Exits would wake the main thread too.
@@ -102,7 +103,13 @@ describe.skipIf(unsupported !== undefined)("the connector", () => {
       events.setNames({ renamed: [], executed: ["ffn-wanted", "ffn-file"] });
       const batchOf = (pid: number) => batches.findIndex((batch) => batch.includes(pid));
       const countBatches = async (name: string) => {
-        const pids = Array.from({ length: 30 }, () => Bun.spawnSync([join(directory, name)]).pid);
+        const pids: number[] = [];
+        for (let each = 0; each < 30; each++) {
+          const child = Bun.spawn([join(directory, name)], { stdio: ["pipe", "ignore", "ignore"] });
+          children.push(child);
+          pids.push(child.pid);
+          await Bun.sleep(5);
+        }
         while (pids.some((pid) => batchOf(pid) < 0)) await Bun.sleep(5);
         return new Set(pids.map(batchOf)).size;
       };
@@ -111,8 +118,24 @@ describe.skipIf(unsupported !== undefined)("the connector", () => {
       expect(await countBatches("ffn-wanted")).toBeGreaterThan(ofOthers);
       expect(await countBatches("ffn-link")).toBeGreaterThan(ofOthers);
     } finally {
+      for (const child of children) child.kill();
+      await Promise.all(children.map((child) => child.exited));
       rmSync(directory, { recursive: true });
     }
+  });
+
+  test("counts execs under other names whose processes have ended, and reports the others", async () => {
+    events = new ConnectorEvents(host, { hasExits: false });
+    const received: ProcessEvent[] = [];
+    await events.start((batch) => received.push(...batch));
+    events.setNames({ renamed: [], executed: ["ffn-wanted"] });
+    const before = events.counters().received;
+    const ended = Array.from({ length: 20 }, () => Bun.spawnSync(["/bin/true"]).pid);
+    // One that lives makes the thread hand over what waits.
+    await untilForeignIsReported(received);
+    // One that runs when the thread hands over what waits is reported.
+    expect(ended.filter((pid) => isReported(received, pid)).length).toBeLessThan(5);
+    expect(events.counters().received - before).toBeGreaterThan(20);
   });
 
   test("without exits, turns them on for a process without a pidfd", async () => {
@@ -187,6 +210,14 @@ describe.skipIf(unsupported !== undefined)("the connector", () => {
   const isReported = (received: ProcessEvent[], pid: number): boolean =>
     received.some((event) => event.kind === "exec" && event.pid === pid);
 
+  /** Starts a program under a name that no test wants, and ends it when its exec is reported. */
+  async function untilForeignIsReported(received: ProcessEvent[]): Promise<void> {
+    const child = Bun.spawn(["cat"], { stdio: ["pipe", "ignore", "ignore"] });
+    while (!isReported(received, child.pid)) await Bun.sleep(5);
+    child.kill();
+    await child.exited;
+  }
+
   filterTest("with a filter, drops execs under other names in the kernel and remembers them", async () => {
     const received: ProcessEvent[] = [];
     const filtered = await startWithFilter(received);
@@ -204,8 +235,7 @@ describe.skipIf(unsupported !== undefined)("the connector", () => {
     filtered.setNames({ renamed: [], executed: undefined });
     expect(filtered.unfilteredBecause()).toContain("a pattern");
     expect(filtered.counters().filteredExecs).toBeNull();
-    const any = await execute("/bin/false");
-    while (!isReported(received, any)) await Bun.sleep(5);
+    await untilForeignIsReported(received);
     filtered.setNames({ renamed: [], executed: [] });
     const none = await execute("/bin/true");
     expect(filtered.takeDroppedExecs()?.has(none)).toBe(true);
@@ -214,8 +244,7 @@ describe.skipIf(unsupported !== undefined)("the connector", () => {
   filterTest("reports all execs before it has names", async () => {
     const received: ProcessEvent[] = [];
     await startWithFilter(received);
-    const any = await execute("/bin/false");
-    while (!isReported(received, any)) await Bun.sleep(5);
+    await untilForeignIsReported(received);
   });
 
   filterTest("reports all execs again once exits are reported, which the filter would drop", async () => {
@@ -226,8 +255,7 @@ describe.skipIf(unsupported !== undefined)("the connector", () => {
     filtered.setNames({ renamed: [], executed: [] });
     expect(filtered.counters().filteredExecs).toBeNull();
     expect(filtered.unfilteredBecause()).toContain("without a pidfd");
-    const any = await execute("/bin/false");
-    while (!isReported(received, any)) await Bun.sleep(5);
+    await untilForeignIsReported(received);
   });
 
   filterTest("does not use a filter that passes all, or none, or cannot be attached", async () => {
@@ -250,8 +278,7 @@ describe.skipIf(unsupported !== undefined)("the connector", () => {
       unfiltered.setNames({ renamed: [], executed: [] });
       expect(unfiltered.unfilteredBecause()).toBe(`the test of the filter failed: ${reason}`);
       expect(unfiltered.counters().filteredExecs).toBeNull();
-      const any = await execute("/bin/false");
-      while (!isReported(received, any)) await Bun.sleep(5);
+      await untilForeignIsReported(received);
       await unfiltered.stop();
     }
   });

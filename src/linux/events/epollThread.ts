@@ -5,6 +5,7 @@ import { createThreads } from "../../sys/scheduling.ts";
 import { NameTable } from "./nameTable.ts";
 import {
   CONNECTOR_KEY,
+  COUNTED,
   type ConnectorSockets,
   type EventRecord,
   type FromWorker,
@@ -30,6 +31,9 @@ const WORKER_URL = import.meta.url.startsWith("file:///$bunfs/")
 export class EpollThread {
   /** The main thread hears of execs under other names up to a second later. */
   readonly names = new NameTable();
+  readonly #counted = new Float64Array(
+    new SharedArrayBuffer(Object.keys(COUNTED).length * Float64Array.BYTES_PER_ELEMENT),
+  );
   readonly #onRecords: (records: Iterable<EventRecord>) => void;
   readonly #onFailure: (reason: string) => void;
   readonly #isRealtime: boolean;
@@ -84,10 +88,16 @@ export class EpollThread {
       epollFd: this.#epollFd,
       connector: sockets,
       handled,
+      counted: this.#counted,
       names: this.names.bytes,
       isRealtime,
     } satisfies ToWorker);
     return this.#waitFor("ready", START_TIMEOUT_MS);
+  }
+
+  /** Returns what the thread has counted since it was started, which no record reports. */
+  counted(what: keyof typeof COUNTED): number {
+    return this.#counted[COUNTED[what]] as number;
   }
 
   /** Adds a pidfd, reported once when the process ends and once when it is reaped. Returns 0 or −errno. */

@@ -1,19 +1,19 @@
 import { netlinkReceiver } from "../../sys/connectorSocket.ts";
 import { addToEpoll, epollWaiter, removeFromEpoll } from "../../sys/epoll.ts";
 import { errnoName } from "../../sys/errno.ts";
-import { readLinkIfAny, readTextOrErrno } from "../../sys/files.ts";
-import { lastName } from "../../sys/paths.ts";
 import { setRealtimeScheduling } from "../../sys/scheduling.ts";
-import { isGoneErrno } from "../host.ts";
-import { withoutDeleted } from "../proc/table.ts";
+import { taskExists } from "../../sys/taskExists.ts";
 import { decodeProcEvent } from "./cnProc.ts";
 import { NameTable } from "./nameTable.ts";
 import { RepeatedEvents } from "./repeatedEvents.ts";
+import { wantedNameReader } from "./wantedName.ts";
 import {
   appendEventRecord,
   CONNECTOR_KEY,
+  COUNTED,
   DEFER_MS,
   type EventRecord,
+  execPidAt,
   type FromWorker,
   NUMBERS_PER_RECORD,
   RENAMES_KEY,
@@ -55,14 +55,21 @@ let numbers: number[] = [];
 let dueAtMs = Infinity;
 /** When a pidfd was ready last. */
 let readyAtMs = -Infinity;
+/** Among them is one that must not wait. */
+let hasUrgent = false;
 /** Among them are a new program or name of a process, which may have to be governed. */
 let hasCandidates = false;
+/** When the thread was woken last. */
+let nowMs = 0;
 let isRealtime = false;
-let names = new NameTable();
+let hasWantedName: ReturnType<typeof wantedNameReader>;
+let counted: ToWorker["counted"];
 /** The number of records that were sent; overflows as `handled` does. */
 let sent = 0;
 
 const repeated = new RepeatedEvents();
+
+const OWN_PID = process.pid;
 
 /** A socket of the process connector, and whether it has dropped events since it was empty. */
 interface Source {
@@ -76,7 +83,8 @@ self.onmessage = ({ data }) => {
   Bun.unsafe.setJITPolicy(1);
   const { epollFd, connector, handled } = data;
   isRealtime = data.isRealtime;
-  names = new NameTable(data.names);
+  hasWantedName = wantedNameReader(new NameTable(data.names));
+  counted = data.counted;
   const epoll = epollWaiter(epollFd, MAX_EVENTS_PER_WAIT);
   const main = connector && sourceOf(connector.fd, "overrun");
   const renames = connector && sourceOf(connector.renamesFd, "renames-overrun");
@@ -87,7 +95,7 @@ self.onmessage = ({ data }) => {
     waitWhileUnhandled(handled);
     const ready = epoll.wait(timeoutMs(renamesDueMs));
     if (ready < 0) throw new Error(`epoll_wait: ${errnoName(ready)}`);
-    const nowMs = performance.now();
+    nowMs = performance.now();
     for (const event of repeated.startWindowIfDue(nowMs)) add(event);
     let hasRenames = false;
     for (let index = 0; index < ready; index++) {
@@ -109,7 +117,7 @@ self.onmessage = ({ data }) => {
       removeFromEpoll(epollFd, connector.renamesFd);
       renamesDueMs = nowMs + RENAMES_TURN_MS;
     }
-    if (performance.now() >= dueAtMs) post();
+    if (nowMs >= dueAtMs) post();
   }
   self.postMessage("stopped");
 };
@@ -128,15 +136,9 @@ function waitWhileUnhandled(handled: Int32Array<SharedArrayBuffer>): void {
 }
 
 /** Returns how long to sleep at most: −1 without a limit. */
-function timeoutMs(renamesDueMs: number | undefined): number {
-  const nowMs = performance.now();
-  const deadlines = [
-    dueAtMs - nowMs,
-    repeated.dueInMs(nowMs) ?? Infinity,
-    renamesDueMs === undefined ? Infinity : renamesDueMs - nowMs,
-  ];
-  const firstMs = Math.min(...deadlines);
-  return firstMs === Infinity ? -1 : Math.max(0, Math.ceil(firstMs));
+function timeoutMs(renamesDueMs = Infinity): number {
+  const firstMs = Math.min(dueAtMs, repeated.dueAtMs(), renamesDueMs);
+  return firstMs === Infinity ? -1 : Math.max(0, Math.ceil(firstMs - performance.now()));
 }
 
 /**
@@ -167,10 +169,14 @@ function receive(receiver: Source["receiver"], length: number): boolean {
   const event = receiver.isFromKernel() ? decodeProcEvent(receiver.message, length) : "malformed";
   if (event === "other") return false;
   if (event === "malformed") add({ kind: event });
-  // The heartbeat is one renaming of this process, and is never merged.
-  else if (event.pid === process.pid || repeated.passes(event)) add(event);
+  else if (event.kind === "comm" && event.pid === OWN_PID) countOne("heartbeats");
+  else if (repeated.passes(event)) add(event);
   else return false;
   return true;
+}
+
+function countOne(what: keyof typeof COUNTED): void {
+  counted[COUNTED[what]] = (counted[COUNTED[what]] as number) + 1;
 }
 
 /**
@@ -178,45 +184,42 @@ function receive(receiver: Source["receiver"], length: number): boolean {
  * most of a fork storm.
  */
 function add(record: EventRecord): void {
-  if (record.kind === "ready") readyAtMs = performance.now();
+  if (record.kind === "ready") readyAtMs = nowMs;
   const waitMs = waitOf(record);
-  dueAtMs = Math.min(dueAtMs, performance.now() + waitMs);
-  // The renaming of this process is the heartbeat.
-  if (waitMs === 0 && (record.kind === "exec" || record.kind === "comm") && record.pid !== process.pid)
-    hasCandidates = true;
+  dueAtMs = Math.min(dueAtMs, nowMs + waitMs);
+  if (waitMs === 0) hasUrgent = true;
+  if (waitMs === 0 && (record.kind === "exec" || record.kind === "comm")) hasCandidates = true;
   appendEventRecord(numbers, record);
 }
 
 function waitOf(record: EventRecord): number {
   // Most belong to processes that are not watched. The pidfd of a watched one is ready just before (do_exit(), kernel/exit.c).
   if (record.kind === "exit" || record.kind === "thread-exit")
-    return performance.now() - readyAtMs < DEFER_MS ? DEFER_EXPECTED_MS : DEFER_MS;
-  // Most of these processes have ended by then.
+    return nowMs - readyAtMs < DEFER_MS ? DEFER_EXPECTED_MS : DEFER_MS;
   return record.kind === "exec" && !hasWantedName(record.pid) ? DEFER_MS : 0;
-}
-
-/**
- * Returns false for a process that has ended too. Its first argument is not read, because that can wait for the process. A name that
- * cannot be read, as without free descriptors, is taken for a wanted one. Source: /proc/PID/comm and exe, proc(5).
- */
-function hasWantedName(pid: number): boolean {
-  if (names.hasAll() || names.hasNone()) return names.hasAll();
-  const comm = readTextOrErrno(`/proc/${pid}/comm`);
-  if (typeof comm !== "string") return !isGoneErrno(comm);
-  return (
-    names.has(comm.slice(0, -1)) ||
-    names.has(lastName(withoutDeleted(readLinkIfAny(`/proc/${pid}/exe`) ?? "")))
-  );
 }
 
 function post(): void {
   dueAtMs = Infinity;
+  // Most processes of the execs that have waited have ended by now. The main thread sleeps on unless one has not.
+  if (!hasUrgent) dropEndedExecs();
+  hasUrgent = false;
   if (numbers.length === 0) return;
   // The main thread would wait for a CPU before it could do this itself. It undoes it when it has decided.
-  if (isRealtime && hasCandidates) setRealtimeScheduling(process.pid);
+  if (isRealtime && hasCandidates) setRealtimeScheduling(OWN_PID);
   hasCandidates = false;
   const message = Float64Array.from(numbers);
   sent = (sent + numbers.length / NUMBERS_PER_RECORD) | 0;
   numbers = [];
   self.postMessage(message, [message.buffer]);
+}
+
+function dropEndedExecs(): void {
+  const kept: number[] = [];
+  for (let at = 0; at < numbers.length; at += NUMBERS_PER_RECORD) {
+    const pid = execPidAt(numbers, at);
+    if (pid !== undefined && !taskExists(pid)) countOne("endedExecs");
+    else for (let each = at; each < at + NUMBERS_PER_RECORD; each++) kept.push(numbers[each] as number);
+  }
+  numbers = kept;
 }

@@ -2,7 +2,7 @@ import { closeFd } from "../../sys/descriptor.ts";
 import * as bpf from "../../sys/ebpf.ts";
 import { errnoName } from "../../sys/errno.ts";
 import { asLoaded, CN_IDX_PROC, COMM_BYTES, OFFSET, PROC_EVENT_COMM, PROC_EVENT_EXEC } from "./cnProc.ts";
-import { HIGH_FACTOR, LOW_FACTOR, NAME_HASH_BITS, NAMES_BYTES, replaceNames } from "./nameTable.ts";
+import { NAME_FACTORS, NAME_HASH_BITS, NAMES_BYTES, replaceNames } from "./nameTable.ts";
 
 /**
  * The map that the program shares with this process, in bytes: a table of wanted names, a table of processes whose exec was
@@ -45,7 +45,7 @@ export function loadExecFilter(ownPid: number): LoadedExecFilter | NoExecFilter 
  * (exec_binprm in fs/exec.c), so the current name is the new one: the name of the executed file, or of the script.
  */
 function buildExecFilter(ownPid: number, mapFd: number): Uint8Array {
-  const [result, low, high, context, pid, at, stack] = [0, 1, 2, 6, 7, 8, 10];
+  const [result, hash, word, context, pid, at, stack] = [0, 1, 2, 6, 7, 8, 10];
   return bpf.assembleEbpf([
     bpf.copy(context, 1),
     bpf.loadPacket(OFFSET.cnIdx),
@@ -66,16 +66,15 @@ function buildExecFilter(ownPid: number, mapFd: number): Uint8Array {
     bpf.addNumber(1, -COMM_BYTES),
     bpf.set(2, COMM_BYTES),
     bpf.callHelper(bpf.GET_CURRENT_COMM),
-    bpf.loadLong(low, stack, -COMM_BYTES),
-    bpf.loadLong(high, stack, -COMM_BYTES / 2),
-    bpf.setLong(at, LOW_FACTOR),
-    bpf.multiply(low, at),
-    bpf.setLong(at, HIGH_FACTOR),
-    bpf.multiply(high, at),
-    bpf.add(low, high),
-    bpf.shiftRight(low, 64 - NAME_HASH_BITS),
+    bpf.set(hash, 0),
+    ...NAME_FACTORS.flatMap((factor, index) => [
+      bpf.loadWord(word, stack, 4 * index - COMM_BYTES),
+      bpf.multiplyByNumber(word, factor),
+      bpf.add(hash, word),
+    ]),
+    bpf.shiftRight32(hash, 32 - NAME_HASH_BITS),
     bpf.setToMapValue(at, mapFd, 0),
-    bpf.add(at, low),
+    bpf.add(at, hash),
     bpf.loadByte(result, at),
     bpf.ifDiffers(result, 0, "accept"),
     bpf.toBigEndian32(pid),
@@ -84,8 +83,8 @@ function buildExecFilter(ownPid: number, mapFd: number): Uint8Array {
     bpf.add(at, pid),
     bpf.storeByte(at, 1),
     bpf.setToMapValue(at, mapFd, COUNT_AT),
-    bpf.set(low, 1),
-    bpf.addToMemory(at, low),
+    bpf.set(word, 1),
+    bpf.addToMemory(at, word),
     bpf.label("drop"),
     bpf.set(result, 0),
     bpf.end(),

@@ -4,23 +4,29 @@ import { COMM_BYTES } from "./cnProc.ts";
 export const NAME_HASH_BITS = 14;
 export const NAMES_BYTES = 1 << NAME_HASH_BITS;
 
-/** Odd constants for a hash by multiplication: the golden ratio and the square root of 3. */
-export const LOW_FACTOR = 0x9e37_79b9_7f4a_7c15n;
-export const HIGH_FACTOR = 0xbb67_ae85_84ca_a73bn;
+/** Odd constants for a hash by multiplication, one for each word of a name: of the golden ratio and of square roots. */
+export const NAME_FACTORS = [0x9e37_79b9, 0xbb67_ae85, 0x3c6e_f373, 0xa54f_f53b] as const;
 
 const ENCODER = new TextEncoder();
 
-/** Returns the place of a name in a table, cut as the kernel cuts it. The kernel fills its name of a process with NUL bytes. */
-function hashOfName(name: string): number {
-  const bytes = new DataView(new ArrayBuffer(COMM_BYTES));
-  ENCODER.encodeInto(name, new Uint8Array(bytes.buffer, 0, COMM_BYTES - 1));
-  const sum = bytes.getBigUint64(0, true) * LOW_FACTOR + bytes.getBigUint64(8, true) * HIGH_FACTOR;
-  return Number(BigInt.asUintN(64, sum) >> BigInt(64 - NAME_HASH_BITS));
+// The name that is hashed, as the kernel keeps it: filled with NUL bytes, of which the last is one.
+const name = new Uint8Array(COMM_BYTES);
+const words = new Uint32Array(name.buffer);
+
+/** Returns the place of a name in a table: of the bytes from `start` to before `end`, as many as the kernel keeps. */
+function hashOfName(text: Uint8Array, start: number, end: number): number {
+  const length = Math.min(end - start, COMM_BYTES - 1);
+  for (let at = 0; at < COMM_BYTES; at++) name[at] = at < length ? (text[start + at] as number) : 0;
+  let sum = 0;
+  for (let at = 0; at < words.length; at++)
+    sum = (sum + Math.imul(words[at] as number, NAME_FACTORS[at] as number)) | 0;
+  return sum >>> (32 - NAME_HASH_BITS);
 }
 
 /** Replaces the names in a table. New ones are there before the others are gone, for a reader that reads meanwhile. */
 export function replaceNames(table: Uint8Array, names: readonly string[]): void {
-  const wanted = new Set(names.map(hashOfName));
+  const texts = names.map((each) => ENCODER.encode(each));
+  const wanted = new Set(texts.map((text) => hashOfName(text, 0, text.length)));
   for (const at of wanted) table[at] = 1;
   for (let at = 0; at < NAMES_BYTES; at++) if (table[at] !== 0 && !wanted.has(at)) table[at] = 0;
 }
@@ -61,8 +67,8 @@ export class NameTable {
     return this.bytes[WHICH_AT] === NONE;
   }
 
-  /** Compares as much of a longer name as the kernel keeps. */
-  has(name: string): boolean {
-    return this.hasAll() || this.bytes[hashOfName(name)] === 1;
+  /** Returns whether a text has a name from `start` to before `end`, in UTF-8. Compares as much of it as the kernel keeps. */
+  has(text: Uint8Array, start: number, end: number): boolean {
+    return this.hasAll() || this.bytes[hashOfName(text, start, end)] === 1;
   }
 }

@@ -14,10 +14,10 @@ test("the first event of a process passes at once, and the last one of a window 
   repeated.startWindowIfDue(0);
   expect(repeated.passes(event("comm", 7, 1))).toBe(true);
   expect(repeated.passes(event("comm", 8, 1))).toBe(true);
-  expect(repeated.dueInMs(1)).toBeUndefined();
+  expect(repeated.dueAtMs()).toBe(Infinity);
   for (const atUsec of [2, 3, 4]) expect(repeated.passes(event("comm", 7, atUsec))).toBe(false);
   expect(repeated.startWindowIfDue(19)).toEqual([]);
-  expect(repeated.dueInMs(19)).toBe(1);
+  expect(repeated.dueAtMs()).toBe(20);
   expect(repeated.startWindowIfDue(20)).toEqual([event("comm", 7, 4)]);
   // That was the first event of the next window.
   expect(repeated.passes(event("comm", 7, 5))).toBe(false);

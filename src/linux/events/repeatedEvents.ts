@@ -3,6 +3,8 @@ import type { RawEvent } from "./cnProc.ts";
 /** Programs that start or rename themselves more often are considered once in this time. */
 const WINDOW_MS = 20;
 
+const NONE: readonly RawEvent[] = [];
+
 /**
  * Merges the events of a process that come in quick succession. The first exec or renaming in a window passes
  * at once; of the later ones the last passes when the window is over. Ends of threads with one status pass once.
@@ -37,19 +39,19 @@ export class RepeatedEvents {
   }
 
   /** Starts the next window if the present one is over. Returns the events that pass then. */
-  startWindowIfDue(nowMs: number): RawEvent[] {
-    if (nowMs < this.#windowEndsMs) return [];
+  startWindowIfDue(nowMs: number): readonly RawEvent[] {
+    if (nowMs < this.#windowEndsMs) return NONE;
     this.#windowEndsMs = nowMs + WINDOW_MS;
-    const due = [...this.#waiting.values()];
-    this.#waiting.clear();
+    const due = this.#waiting.size === 0 ? NONE : [...this.#waiting.values()];
+    if (due.length > 0) this.#waiting.clear();
     this.#passed.clear();
-    this.#threadStatuses.clear();
+    if (this.#threadStatuses.size > 0) this.#threadStatuses.clear();
     for (const { pid } of due) this.#passed.add(pid);
     return due;
   }
 
-  /** Returns the ms until a waiting event passes; `undefined` when none waits. */
-  dueInMs(nowMs: number): number | undefined {
-    return this.#waiting.size === 0 ? undefined : Math.max(0, this.#windowEndsMs - nowMs);
+  /** Returns when a waiting event passes; `Infinity` when none waits. */
+  dueAtMs(): number {
+    return this.#waiting.size === 0 ? Infinity : this.#windowEndsMs;
   }
 }

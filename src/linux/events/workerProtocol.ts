@@ -5,6 +5,8 @@ export interface ToWorker {
   connector: ConnectorSockets | null;
   /** One number: how many records the main thread has handled. It overflows. */
   handled: Int32Array<SharedArrayBuffer>;
+  /** What the thread counts without a message, at the places of `COUNTED`: only the thread writes, each time with one store. */
+  counted: Float64Array<SharedArrayBuffer>;
   /** Execs under other names may wait: see `NameTable`. */
   names: Uint8Array<SharedArrayBuffer>;
   /** The thread gives real-time scheduling to the main thread with each new program or name that may be a wanted one. */
@@ -22,6 +24,12 @@ export type FromWorker = "ready" | "stopped" | Float64Array<ArrayBuffer>;
 
 /** The time for which records that hardly concern the main thread wait for an urgent one to be sent with. */
 export const DEFER_MS = 1000;
+
+/**
+ * `heartbeats`: renamings of this process. `endedExecs`: execs of processes that had ended when they should have been handed
+ * over. Both since the thread was started.
+ */
+export const COUNTED = { heartbeats: 0, endedExecs: 1 } as const;
 
 /** Keys in the epoll set. Watched pidfds have keys from 1 on. */
 export const STOP_KEY = -1;
@@ -57,6 +65,11 @@ export function appendEventRecord(numbers: number[], record: EventRecord): void 
   if (record.kind === "ready") numbers.push(kind, record.key, 0, 0);
   else if ("pid" in record) numbers.push(kind, record.pid, record.waitStatus, record.atUsec);
   else numbers.push(kind, 0, 0, 0);
+}
+
+/** Returns the pid of the record that begins at this place, if it is an exec. */
+export function execPidAt(numbers: readonly number[], at: number): number | undefined {
+  return numbers[at] === KINDS.indexOf("exec") ? numbers[at + 1] : undefined;
 }
 
 export function* readEventRecords(numbers: Float64Array): Generator<EventRecord> {

@@ -1,6 +1,7 @@
 import { fileExists, listNumbers, readLinkIfAny, statusOf } from "../../sys/files.ts";
 import { readFileIdentity } from "../../sys/statx.ts";
-import { type Host, isForbidden, readProcFile, readProcStart, unlessGone } from "../host.ts";
+import { taskExists } from "../../sys/taskExists.ts";
+import { type Host, isForbidden, PROC_ROOT, readProcFile, readProcStart, unlessGone } from "../host.ts";
 import { readStat } from "./stat.ts";
 import { readStatusStart } from "./status.ts";
 
@@ -9,9 +10,9 @@ export function listPids(host: Host): number[] {
   return listNumbers(host.procRoot).filter((pid) => pid > 0);
 }
 
-/** Returns whether procfs shows this pid, of a process or a thread. Needs no descriptor. */
+/** Returns whether a process or a thread has this pid. Needs no descriptor. */
 export function processExists(host: Host, pid: number): boolean {
-  return fileExists(`${host.procRoot}/${pid}`);
+  return host.procRoot === PROC_ROOT ? taskExists(pid) : fileExists(`${host.procRoot}/${pid}`);
 }
 
 /** Returns whether a pid is that of a process: procfs also has unlisted directories of other threads. */
