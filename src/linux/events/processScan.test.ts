@@ -150,10 +150,10 @@ test("all processes are listed when there are more forks than pids between the c
   expect(describeEvents(scan.scan().events).sort()).toEqual(["exec 1101", "exec 2000"]);
 });
 
-test("all processes are listed once a minute when there is a new one", () => {
+test("all processes are listed each five minutes when there is a new one", () => {
   crowd();
   const scan = new ProcessScan(proc.host, RECHECK_WINDOW_MS);
-  proc.nowMs += 60_000;
+  proc.nowMs += 300_000;
   expect(scan.scan().wasListed).toBe(false);
   proc.fork(1101);
   expect(scan.scan().wasListed).toBe(true);

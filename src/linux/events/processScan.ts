@@ -7,8 +7,11 @@ import type { ProcessEvent } from "./processEvents.ts";
 
 /** Checking one pid takes about as long as listing this many. */
 const PIDS_LISTED_PER_CHECK = 8;
-/** How often all processes are listed anyway, to forget ended ones and to find ones with a chosen pid. */
-const LIST_INTERVAL_MS = 60_000;
+/**
+ * How often all processes are listed anyway, to forget ended ones. One with a chosen pid is found before, because it makes more forks
+ * than pids, unless forks have failed meanwhile.
+ */
+const LIST_INTERVAL_MS = 300_000;
 
 /** `program`: the executable, and what changes when another program is executed. */
 interface Appearance {
@@ -21,8 +24,8 @@ interface Appearance {
  *
  * - While the fork counter does not change, nothing is read.
  * - When the kernel can have allocated only a few pids since the last scan, only those are checked. All
- *   processes, which takes a millisecond per thousand, are listed when there are many new pids, and once a
- *   minute.
+ *   processes, which takes a millisecond per thousand, are listed when there are many new pids, and each five
+ *   minutes.
  * - A known process is not read again, unless the kernel may have allocated its pid again since.
  * - A process first seen less than `recheckWindowMs` ago is checked at each scan: it may not have executed
  *   its program yet, or not have its name. A program that is executed later is not noticed.
