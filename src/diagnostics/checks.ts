@@ -203,8 +203,8 @@ async function probeConnector({ host }: Context): Promise<Check> {
   return works(name, "the kernel reports every exec and exit immediately");
 }
 
-/** Each event wakes a thread that reads two files of the process. Only some wake the main thread too: docs/benchmarks.md. */
-const MS_PER_EXEC = 0.2;
+/** Each event wakes a thread that reads two names of the process. Few wake the main thread too: docs/benchmarks.md. */
+const MS_PER_EXEC = 0.15;
 
 /** Tries the filter with the rights of this process, and says whether the running daemon uses it. */
 async function probeExecFilter({ host }: Context, watch: RunningWatch | undefined): Promise<Check> {
