@@ -12,6 +12,12 @@ test("names of governed processes are added to those of the policy, each once", 
   expect(names.list()).toEqual(["x264", ".ffmpeg-wrapped"]);
 });
 
+test("a name of the policy that the kernel cuts is not learned, also where it cuts a character", () => {
+  const names = new ExecNames();
+  names.setPolicyNames(["a-very-long-encoder", "a-name-of-14-b\u00e9-x"]);
+  expect([names.learn("a-very-long-enc"), names.learn("a-name-of-14-b\ufffd")]).toEqual([false, false]);
+});
+
 test("nothing is learned while any name can match", () => {
   const names = new ExecNames();
   expect(names.learn("sh")).toBe(false);

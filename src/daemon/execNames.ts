@@ -1,3 +1,5 @@
+import { commOf } from "../policy/namePattern.ts";
+
 /** Bounds the memory, and what other users can let through the filter. */
 const MAX_LEARNED = 64;
 
@@ -21,10 +23,10 @@ export class ExecNames {
     return this.#ofPolicy && [...this.#ofPolicy, ...this.#learned];
   }
 
-  /** Learns the name of a process that was governed. Returns whether it is new. */
+  /** Learns the kernel's name of a process that was governed. Returns whether it is new. */
   learn(comm: string): boolean {
-    if (this.#ofPolicy === undefined || this.#ofPolicy.includes(comm) || this.#learned.has(comm))
-      return false;
+    if (this.#ofPolicy === undefined || this.#learned.has(comm)) return false;
+    if (this.#ofPolicy.some((name) => commOf(name) === comm)) return false;
     const [oldest] = this.#learned;
     if (oldest !== undefined && this.#learned.size >= MAX_LEARNED) this.#learned.delete(oldest);
     this.#learned.add(comm);

@@ -10,8 +10,6 @@ export interface NamePattern {
   readonly text: string;
   /** The only name that the pattern matches; `undefined` when it has a special character. */
   readonly literal: string | undefined;
-  /** The name that the kernel has for a process of this command; `undefined` for a pattern of several commands. */
-  readonly comm: string | undefined;
   /** Returns the name that matched, in full where the kernel has cut it; `undefined` when none did. */
   find(names: ProcessNames): string | undefined;
 }
@@ -23,19 +21,22 @@ export function compileNamePattern(text: string): NamePattern {
   return {
     text,
     literal,
-    comm: undefined,
     find: ({ executable, argv0, comm }) =>
       [executable, argv0, comm].find((name) => name !== "" && matches(name)),
   };
 }
 
+/** Returns the name of the kernel for a process of this command, as it is read: a character that the kernel cuts becomes U+FFFD. */
+export function commOf(command: string): string {
+  return Buffer.from(command).subarray(0, COMM_BYTES).toString();
+}
+
 /** Returns a pattern that matches one name, in which no character is special. */
 export function exactName(name: string): NamePattern {
-  const cut = Buffer.from(name).subarray(0, COMM_BYTES).toString();
+  const cut = commOf(name);
   return {
     text: name,
     literal: name,
-    comm: cut,
     find: ({ comm, executable, argv0 }) =>
       name !== "" && (comm === cut || executable === name || argv0 === name) ? name : undefined,
   };

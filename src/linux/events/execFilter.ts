@@ -137,7 +137,7 @@ export class ExecFilter {
     return Number(this.#count[0]);
   }
 
-  /** Passes execs under these names, of at most 15 bytes, from now on. New names pass before the others stop passing. */
+  /** Passes execs under these names, of which the kernel keeps 15 bytes, from now on. New names pass before the others stop passing. */
   setNames(names: readonly string[]): void {
     replaceNames(this.#bytes, names);
   }

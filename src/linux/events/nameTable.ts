@@ -1,13 +1,11 @@
-import { COMM_BYTES } from "./cnProc.ts";
+import { COMM_BYTES, commBytesOf } from "./cnProc.ts";
 
 /** A table of names has one byte for each value of a hash of this length. */
 export const NAME_HASH_BITS = 14;
 export const NAMES_BYTES = 1 << NAME_HASH_BITS;
 
 /** Odd constants for a hash by multiplication, one for each word of a name: of the golden ratio and of square roots. */
-export const NAME_FACTORS = [0x9e37_79b9, 0xbb67_ae85, 0x3c6e_f373, 0xa54f_f53b] as const;
-
-const ENCODER = new TextEncoder();
+export const NAME_FACTORS = [0x9e37_79b9, 0xbb67_ae85, 0x510e_527f, 0xa54f_f53b] as const;
 
 // The name that is hashed, as the kernel keeps it: filled with NUL bytes, of which the last is one.
 const name = new Uint8Array(COMM_BYTES);
@@ -25,8 +23,7 @@ function hashOfName(text: Uint8Array, start: number, end: number): number {
 
 /** Replaces the names in a table. New ones are there before the others are gone, for a reader that reads meanwhile. */
 export function replaceNames(table: Uint8Array, names: readonly string[]): void {
-  const texts = names.map((each) => ENCODER.encode(each));
-  const wanted = new Set(texts.map((text) => hashOfName(text, 0, text.length)));
+  const wanted = new Set(names.map((each) => hashOfName(commBytesOf(each), 0, COMM_BYTES)));
   for (const at of wanted) table[at] = 1;
   for (let at = 0; at < NAMES_BYTES; at++) if (table[at] !== 0 && !wanted.has(at)) table[at] = 0;
 }

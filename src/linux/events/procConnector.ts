@@ -11,7 +11,7 @@ import { errnoName } from "../../sys/errno.ts";
 import {
   asLoaded,
   CN_IDX_PROC,
-  COMM_BYTES,
+  commBytesOf,
   encodeIgnore,
   encodeListen,
   OFFSET,
@@ -129,7 +129,7 @@ export function buildProcEventFilter(ownPid: number, hasExits: boolean): Uint8Ar
 
 /**
  * Builds the socket filter of the renamings: those of first threads, except of this process. With `names`, only those to
- * one of these, of at most 15 bytes each.
+ * one of these, of which the kernel keeps 15 bytes.
  */
 export function buildRenamesFilter(ownPid: number, names?: readonly string[]): Uint8Array {
   const start = [
@@ -154,8 +154,7 @@ export function buildRenamesFilter(ownPid: number, names?: readonly string[]): U
 
 /** A name that differs leads to the next line; jumps to a common end would be too long for the kernel. */
 function acceptName(name: string, index: number): bpf.BpfLine[] {
-  const bytes = new DataView(new ArrayBuffer(COMM_BYTES));
-  new TextEncoder().encodeInto(name, new Uint8Array(bytes.buffer, 0, COMM_BYTES - 1));
+  const bytes = new DataView(commBytesOf(name).buffer);
   const next = `not name ${index}`;
   const words = [0, 4, 8, 12].flatMap((at) => [
     bpf.load(OFFSET.comm + at),

@@ -45,7 +45,7 @@ export interface ProcessEvents {
   stop(): Promise<void>;
 }
 
-/** Names as the kernel has them, of at most 15 bytes. `undefined`: all, as before the first call. */
+/** Names of which the kernel keeps the first 15 bytes. `undefined`: all, as before the first call. */
 export interface WantedNames {
   /** Names that a process takes by renaming itself. */
   renamed: readonly string[] | undefined;
