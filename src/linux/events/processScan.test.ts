@@ -153,12 +153,28 @@ test("all processes are listed when there are more forks than pids between the c
 test("all processes are listed each five minutes when there is a new one", () => {
   crowd();
   const scan = new ProcessScan(proc.host, RECHECK_WINDOW_MS);
-  proc.nowMs += 300_000;
-  expect(scan.scan().wasListed).toBe(false);
+  proc.nowMs += 290_000;
   proc.fork(1101);
-  expect(scan.scan().wasListed).toBe(true);
-  proc.fork(1102);
   expect(scan.scan().wasListed).toBe(false);
+  proc.nowMs += 10_000;
+  expect(scan.scan().wasListed).toBe(false);
+  proc.fork(1102);
+  expect(scan.scan().wasListed).toBe(true);
+  proc.fork(1103);
+  expect(scan.scan().wasListed).toBe(false);
+});
+
+test("a process with the chosen pid of one that has ended is found once the latter is forgotten, after a minute", () => {
+  crowd();
+  const scan = new ProcessScan(proc.host, RECHECK_WINDOW_MS);
+  proc.end(1050);
+  proc.nowMs += 60_000;
+  proc.fork(1101);
+  expect(scan.scan()).toEqual({ events: [{ kind: "exec", pid: 1101, atMs: null }], wasListed: false });
+  proc.fork(1050);
+  proc.lastPid = 1101;
+  proc.tick();
+  expect(describeEvents(scan.scan().events)).toEqual(["exec 1050"]);
 });
 
 test("known processes are not read again", () => {

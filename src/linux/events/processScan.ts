@@ -7,9 +7,11 @@ import type { ProcessEvent } from "./processEvents.ts";
 
 /** Checking one pid takes about as long as listing this many. */
 const PIDS_LISTED_PER_CHECK = 8;
+/** How often ended processes are forgotten. Until then, one with the chosen pid of such a process is not new. */
+const FORGET_INTERVAL_MS = 60_000;
 /**
- * How often all processes are listed anyway, to forget ended ones. One with a chosen pid is found before, because it makes more forks
- * than pids, unless forks have failed meanwhile.
+ * How often all processes are listed anyway. One with a chosen pid is found before, because it makes more forks than pids, unless the
+ * kernel has skipped pids in use, or forks have failed.
  */
 const LIST_INTERVAL_MS = 300_000;
 
@@ -42,6 +44,7 @@ export class ProcessScan {
   #cursor: PidCursor;
   #cursorBefore: PidCursor;
   #listedAtMs: number;
+  #forgottenAtMs: number;
 
   /** Marks the present processes as known, without reading them. */
   constructor(host: Host, recheckWindowMs: number) {
@@ -51,6 +54,7 @@ export class ProcessScan {
     this.#cursor = readPidCursor(host);
     this.#cursorBefore = this.#cursor;
     this.#listedAtMs = host.bootNow();
+    this.#forgottenAtMs = this.#listedAtMs;
     const pids = listPids(host);
     const nowTicks = readUptimeTicks(host);
     for (const pid of pids) this.#know(pid, nowTicks);
@@ -81,6 +85,7 @@ export class ProcessScan {
     const before = this.#cursorBefore;
     this.#cursorBefore = this.#cursor;
     this.#cursor = cursor;
+    if (this.#host.bootNow() - this.#forgottenAtMs >= FORGET_INTERVAL_MS) this.#forgetEnded();
     const span = allocatedBetween(before, cursor, this.#pidMax);
     const wasListed = this.#mustList(span, before, cursor);
     // Most pids are free again, which costs less to find out than to read of a process.
@@ -103,14 +108,17 @@ export class ProcessScan {
   /** Lists all processes and forgets the ones that have ended. */
   #list(): number[] {
     this.#listedAtMs = this.#host.bootNow();
-    const pids = listPids(this.#host);
-    const present = new Set(pids);
+    this.#forgetEnded();
+    return listPids(this.#host);
+  }
+
+  #forgetEnded(): void {
+    this.#forgottenAtMs = this.#host.bootNow();
     for (const pid of this.#known.keys()) {
-      if (present.has(pid)) continue;
+      if (processExists(this.#host, pid)) continue;
       this.#known.delete(pid);
       this.#young.delete(pid);
     }
-    return pids;
   }
 
   /** Returns whether a process is new. Kernel threads and ended processes never are. */
