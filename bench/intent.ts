@@ -21,7 +21,7 @@ const LATE_SECONDS = 0.2;
 const SAMPLE_MS = 100;
 const MIN_IN_TIME = 0.995;
 const MAX_IDLE = 0.05;
-/** How long streams that were late before they were governed may take to catch up, and how long they must be in time for that. */
+/** How long streams that were late before they were governed may take to catch up, and for how long they must be in time then. */
 const SETTLE_SECONDS = 15;
 const IN_TIME_SECONDS = 1;
 const MANY_THREADS = 32;

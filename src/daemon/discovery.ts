@@ -16,7 +16,10 @@ import { OnceForEach } from "./onceForEach.ts";
 
 /** The most decisions about a process that executes another program meanwhile. After them, it is governed as it is. */
 const MAX_CHANGES = 3;
-/** Bounds the memory of a scan: what is known of a process takes 10 kB while it is considered. */
+/**
+ * Bounds the memory of a scan: what is known of a process takes 10 kB while it is considered. As many whose owner delays them, by a
+ * lock on their directory in procfs, delay the others of the scan by 0.25 s.
+ */
 const MAX_CONSIDERED_AT_ONCE = 64;
 
 /** `again`: an event about the process has arrived since its facts were read. */

@@ -31,7 +31,7 @@ export const copy = (target: number, source: number): EbpfLine => instruction(0x
 export const set = (target: number, imm: number): EbpfLine => instruction(0xb7, { target, imm });
 export const addNumber = (target: number, imm: number): EbpfLine => instruction(0x07, { target, imm });
 export const add = (target: number, source: number): EbpfLine => instruction(0x0f, { target, source });
-/** Only the lower 32 bits of the product are those of an unsigned factor. */
+/** The kernel extends the sign of the factor, so that only the lower 32 bits of the product are right. */
 export const multiplyByNumber = (target: number, imm: number): EbpfLine => instruction(0x27, { target, imm });
 /** Shifts the lower 32 bits. The others become 0. */
 export const shiftRight32 = (target: number, imm: number): EbpfLine => instruction(0x74, { target, imm });

@@ -104,7 +104,10 @@ export function systemCall(name: SyscallName) {
   };
 }
 
-/** Returns the address of a buffer, which the caller must keep referenced while the kernel uses it. */
+/**
+ * Returns the address of a buffer, which the caller must keep referenced while the kernel uses it. The runtime moves an array of up
+ * to 1000 bytes when its `buffer` or a part of it is first asked for.
+ */
 export function addressOf(buffer: Bytes): number {
   return ffi.ptr(buffer);
 }

@@ -5,7 +5,7 @@ const DIGIT_0 = "0".charCodeAt(0);
 const MAX_DIGITS = 10;
 const ENCODER = new TextEncoder();
 
-/** A path with a number in it, for system calls that are made for thousands of numbers: no text is made of any of them. */
+/** Is a path with a number of up to 32 bits in it. No text is made of a number: system calls are made for thousands of them. */
 export class NumberedPath {
   readonly #bytes: Uint8Array;
   readonly #start: number;

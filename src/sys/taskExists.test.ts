@@ -10,8 +10,8 @@ test("a process exists until it is reaped, and so does each thread", async () =>
 });
 
 test("a process that its parent has not reaped exists", async () => {
-  const script = 'sh -c "exit 0" & echo $!; exec sleep 60';
-  const parent = Bun.spawn(["sh", "-c", script], { stdout: "pipe" });
+  const script = 'if (my $pid = fork) { $| = 1; print "$pid\\n"; sleep 60 }';
+  const parent = Bun.spawn(["perl", "-e", script], { stdout: "pipe" });
   const { value } = await parent.stdout.getReader().read();
   const pid = Number(new TextDecoder().decode(value));
   const isZombie = async () => (await Bun.file(`/proc/${pid}/stat`).text()).includes(") Z ");

@@ -110,7 +110,7 @@ filterTest(
     const byScan = await startDaemon(box, ["--target", interpreter, "--scan-interval", "500ms"]);
     const first = box.spawn([script], { stdin: "pipe" });
     await isGoverned(byScan, first.pid);
-    expect(byScan.log()).toContain(`PID ${first.pid} found by scan`);
+    await until("the scan is reported", () => byScan.log().includes(`PID ${first.pid} found by scan`));
     byScan.process.kill("SIGTERM");
     await byScan.process.exited;
     const own = `script-${box.tag}`.slice(0, 15);

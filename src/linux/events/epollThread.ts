@@ -95,7 +95,7 @@ export class EpollThread {
     return this.#waitFor("ready", START_TIMEOUT_MS);
   }
 
-  /** Returns what the thread has counted since it was started, which no record reports. */
+  /** Returns a count since the start of the thread. No record reports these events. */
   counted(what: keyof typeof COUNTED): number {
     return this.#counted[COUNTED[what]] as number;
   }

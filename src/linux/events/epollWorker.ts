@@ -57,6 +57,8 @@ let dueAtMs = Infinity;
 let readyAtMs = -Infinity;
 /** Among them is one that must not wait. */
 let hasUrgent = false;
+/** Among them is the end of a thread, before Linux 6.15. */
+let hasExits = false;
 /** Among them are a new program or name of a process, which may have to be governed. */
 let hasCandidates = false;
 /** When the thread was woken last. */
@@ -188,6 +190,7 @@ function add(record: EventRecord): void {
   const waitMs = waitOf(record);
   dueAtMs = Math.min(dueAtMs, nowMs + waitMs);
   if (waitMs === 0) hasUrgent = true;
+  if (record.kind === "exit" || record.kind === "thread-exit") hasExits = true;
   if (waitMs === 0 && (record.kind === "exec" || record.kind === "comm")) hasCandidates = true;
   appendEventRecord(numbers, record);
 }
@@ -201,9 +204,11 @@ function waitOf(record: EventRecord): number {
 
 function post(): void {
   dueAtMs = Infinity;
-  // Most processes of the execs that have waited have ended by now. The main thread sleeps on unless one has not.
-  if (!hasUrgent) dropEndedExecs();
+  // Most processes of the execs that have waited have ended by now. If all have, the main thread is not woken. It needs the order of
+  // execs and exits where these are reported.
+  if (!hasUrgent && !hasExits) dropEndedExecs();
   hasUrgent = false;
+  hasExits = false;
   if (numbers.length === 0) return;
   // The main thread would wait for a CPU before it could do this itself. It undoes it when it has decided.
   if (isRealtime && hasCandidates) setRealtimeScheduling(OWN_PID);

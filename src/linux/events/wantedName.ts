@@ -14,7 +14,8 @@ const DELETED = new TextEncoder().encode(" (deleted)");
 /**
  * Returns a function that tells whether a process executes a program under one of these names: its own, or that of the file, which
  * differ for a script and behind a link. False for a process that has ended too. Its first argument is not read, because that
- * can wait for the process. A name that cannot be read, as without free descriptors, is taken for a wanted one.
+ * can wait for the process. A process whose own name cannot be read, as without free descriptors, is taken for a wanted one. The name
+ * of its file may be hidden, as that of another user's process without CAP_SYS_PTRACE, and does not count then.
  *
  * It is asked about each program that starts on the machine, mostly after a pause, and so with cold caches: it makes no objects, and
  * calls few functions.
@@ -44,7 +45,8 @@ export function wantedNameReader(names: NameTable): (pid: number) => boolean {
   }
 
   return (pid) => {
-    if (names.hasAll() || names.hasNone()) return names.hasAll();
+    if (names.hasAll()) return true;
+    if (names.hasNone()) return false;
     const length = readComm(pid);
     if (length < 0) return !isGoneErrno(length);
     // A line feed follows the name.

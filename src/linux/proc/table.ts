@@ -82,7 +82,7 @@ export function readExecutable(host: Host, pid: number): string | undefined {
 }
 
 /** The kernel adds that to the link of a file that has no name any more. */
-export function withoutDeleted(path: string): string {
+function withoutDeleted(path: string): string {
   return path.replace(/ \(deleted\)$/, "");
 }
 
