@@ -72,7 +72,8 @@ export class Discovery {
       const considerNext = async () => {
         for (const pid of remaining) if (await this.consider(pid, last)) found.add(pid);
       };
-      await Promise.all(Array.from({ length: MAX_CONSIDERED_AT_ONCE }, considerNext));
+      const atOnce = Math.min(some.length, MAX_CONSIDERED_AT_ONCE);
+      await Promise.all(Array.from({ length: atOnce }, considerNext));
     };
     const last: number[] = [];
     await considerEach(pids, last);

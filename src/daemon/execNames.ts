@@ -1,4 +1,4 @@
-import { commOf } from "../policy/namePattern.ts";
+import { commOf } from "../linux/proc/comm.ts";
 
 /** Bounds the memory, and what other users can let through the filter. */
 const MAX_LEARNED = 64;

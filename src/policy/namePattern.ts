@@ -1,9 +1,7 @@
 import { basename } from "node:path";
+import { commOf } from "../linux/proc/comm.ts";
 import type { ProcessNames } from "./facts.ts";
 import { compilePattern } from "./pattern.ts";
-
-/** The kernel cuts names to this many bytes (TASK_COMM_LEN − 1). */
-const COMM_BYTES = 15;
 
 /** A pattern of the name of a command, which each of the three names of a process can match. */
 export interface NamePattern {
@@ -24,11 +22,6 @@ export function compileNamePattern(text: string): NamePattern {
     find: ({ executable, argv0, comm }) =>
       [executable, argv0, comm].find((name) => name !== "" && matches(name)),
   };
-}
-
-/** Returns the name of the kernel for a process of this command, as it is read: a character that the kernel cuts becomes U+FFFD. */
-export function commOf(command: string): string {
-  return Buffer.from(command).subarray(0, COMM_BYTES).toString();
 }
 
 /** Returns a pattern that matches one name, in which no character is special. */

@@ -1,9 +1,13 @@
 import { expect, test } from "bun:test";
+import { readdirSync } from "node:fs";
 import { taskExists } from "./taskExists.ts";
 
 test("a process exists until it is reaped, and so does each thread", async () => {
   const child = Bun.spawn(["cat"], { stdio: ["pipe", "ignore", "ignore"] });
   expect([taskExists(process.pid), taskExists(child.pid)]).toEqual([true, true]);
+  // Those of the runtime, of which some may end meanwhile.
+  const others = readdirSync("/proc/self/task").filter((tid) => tid !== String(process.pid));
+  expect(others.some((tid) => taskExists(Number(tid)))).toBe(true);
   child.kill();
   await child.exited;
   expect([taskExists(child.pid), taskExists(4_194_305)]).toEqual([false, false]);

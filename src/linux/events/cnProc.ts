@@ -29,16 +29,6 @@ export const OFFSET = {
   comm: NLMSGHDR_BYTES + CN_MSG_BYTES + PROC_EVENT_HEADER_BYTES + 8,
 } as const;
 
-/** TASK_COMM_LEN, with a NUL byte at its end. */
-export const COMM_BYTES = 16;
-
-/** Returns a name as the kernel keeps it: at most 15 bytes, which can split a character, then NUL bytes. */
-export function commBytesOf(name: string): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(COMM_BYTES);
-  bytes.set(new TextEncoder().encode(name).subarray(0, COMM_BYTES - 1));
-  return bytes;
-}
-
 /** Returns a word of a little-endian message as a socket filter loads it: always as big-endian. */
 export function asLoaded(word: number): number {
   const bytes = new DataView(new ArrayBuffer(4));

@@ -1,7 +1,8 @@
 import { closeFd } from "../../sys/descriptor.ts";
 import * as bpf from "../../sys/ebpf.ts";
 import { errnoName } from "../../sys/errno.ts";
-import { asLoaded, CN_IDX_PROC, COMM_BYTES, OFFSET, PROC_EVENT_COMM, PROC_EVENT_EXEC } from "./cnProc.ts";
+import { COMM_BYTES } from "../proc/comm.ts";
+import { asLoaded, CN_IDX_PROC, OFFSET, PROC_EVENT_COMM, PROC_EVENT_EXEC } from "./cnProc.ts";
 import { NAME_FACTORS, NAME_HASH_BITS, NAMES_BYTES, replaceNames } from "./nameTable.ts";
 
 /**

@@ -1,4 +1,4 @@
-import { COMM_BYTES, commBytesOf } from "./cnProc.ts";
+import { COMM_BYTES, commBytesOf } from "../proc/comm.ts";
 
 /** A table of names has one byte for each value of a hash of this length. */
 export const NAME_HASH_BITS = 14;

@@ -8,10 +8,10 @@ import {
 } from "../../sys/connectorSocket.ts";
 import { closeFd } from "../../sys/descriptor.ts";
 import { errnoName } from "../../sys/errno.ts";
+import { commBytesOf } from "../proc/comm.ts";
 import {
   asLoaded,
   CN_IDX_PROC,
-  commBytesOf,
   encodeIgnore,
   encodeListen,
   OFFSET,

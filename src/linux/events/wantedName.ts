@@ -1,7 +1,7 @@
 import { addressOf, systemCall } from "../../sys/libc.ts";
 import { NumberedPath } from "../../sys/numberedPath.ts";
 import { isGoneErrno } from "../host.ts";
-import { COMM_BYTES } from "./cnProc.ts";
+import { COMM_BYTES } from "../proc/comm.ts";
 import type { NameTable } from "./nameTable.ts";
 
 const AT_FDCWD = -100;

@@ -1,5 +1,6 @@
 import { accessSync, constants, readdirSync, readFileSync, statSync } from "node:fs";
 import type { Host } from "../host.ts";
+import { commOf } from "./comm.ts";
 import { listPids } from "./table.ts";
 
 /** Where programs are in a login shell: the PATH of a service can be shorter. */
@@ -12,8 +13,6 @@ const USUAL_DIRECTORIES = [
   "/bin",
   "/snap/bin",
 ];
-/** The kernel cuts the name of a process to this many bytes (TASK_COMM_LEN − 1). */
-const COMM_BYTES = 15;
 
 /** The commands that can be started by name on this machine, and those that run. Each is read when first asked for. */
 export class InstalledPrograms {
@@ -31,7 +30,7 @@ export class InstalledPrograms {
   has(name: string): boolean {
     if (this.#directories.some((directory) => isExecutable(`${directory}/${name}`))) return true;
     this.#running ??= this.#readRunning();
-    return this.#running.has(Buffer.from(name).subarray(0, COMM_BYTES).toString());
+    return this.#running.has(commOf(name));
   }
 
   /** Lists the names of all installed programs. */
